@@ -1,0 +1,3 @@
+"""horsekit: joint video-and-sound generation whose characters stay themselves."""
+
+__version__ = "0.1.0"
