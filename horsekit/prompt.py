@@ -1,0 +1,231 @@
+"""Layered prompts and their text: shots, layers, and mentions of reference pictures.
+
+A prompt names, shot by shot, who is seen (subject), what they do (action), what they say (dialogue),
+how the camera moves, how the light falls, what is heard and where it happens.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+MAX_CHARACTERS = 5000
+MAX_REFERENCES = 9
+LAYERS = ("subject", "action", "dialogue", "camera", "light", "sound", "setting")
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be used; the message names what is wrong and the remedy."""
+
+
+_MENTION = re.compile(
+    r"[\[【]\s*(?:image|picture|img|图片?|圖片?)[\s_]*(?P<bracket>\d+)\s*[\]】]"
+    r"|@(?:image|character)[\s_]?(?P<at>\d+)\b"
+    r"|<sub[\s_]?(?P<sub>\d+)>"
+    r"|\bcharacter[\s_]?(?P<character>\d+)\b",
+    re.IGNORECASE,
+)
+
+
+def _number(match: re.Match) -> int:
+    digits = next(group for group in match.groups() if group is not None)
+    number = int(digits) if len(digits) < 4 else MAX_REFERENCES + 1
+    if not 1 <= number <= MAX_REFERENCES:
+        raise PromptError(
+            f"the prompt mentions {match.group(0)!r}: references are numbered 1 to {MAX_REFERENCES}; "
+            "renumber the mention, the first picture given is [Image 1]"
+        )
+    return number
+
+
+def normalised(text: str) -> str:
+    """The text with every mention (`[Image1]`, `character1`, `@Image1`, `<sub_1>`) as `[Image 1]`."""
+    return _MENTION.sub(lambda match: f"[Image {_number(match)}]", text)
+
+
+def mentions(text: str) -> set[int]:
+    """Numbers of the reference pictures that the text mentions, in any spelling."""
+    return {_number(match) for match in _MENTION.finditer(text)}
+
+
+def checked(text: str, references: int | None = None) -> str:
+    """The text, stripped and with normalised mentions, or PromptError.
+
+    Refused: an empty text, one over 5,000 characters (never cut short in silence), and, where the number
+    of `references` is told, a mention of a picture that was not given.
+    """
+    if not isinstance(text, str):
+        raise PromptError(f"a prompt is text, got {type(text).__name__}; pass a str")
+    text = normalised(text.strip())
+    if not text:
+        raise PromptError("the prompt is empty; write what is seen and heard, for example: a man waves")
+    if len(text) > MAX_CHARACTERS:
+        raise PromptError(
+            f"the prompt has {len(text):,} characters, {MAX_CHARACTERS:,} is the most; "
+            f"shorten it by {len(text) - MAX_CHARACTERS:,} or split it over several clips"
+        )
+    if references is not None and (missing := {n for n in mentions(text) if n > references}):
+        given = "none was given" if references == 0 else f"{references} given"
+        raise PromptError(
+            f"the prompt mentions [Image {min(missing)}], but of reference pictures {given}; "
+            "add the picture or drop the mention"
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One shot: its layers in words, and where told its [start, end) in seconds."""
+
+    subject: str = ""
+    action: str = ""
+    dialogue: str = ""
+    camera: str = ""
+    light: str = ""
+    sound: str = ""
+    setting: str = ""
+    start: float | None = None
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.start is None) != (self.end is None):
+            raise PromptError("a shot has both a start and an end, or neither; give the missing one")
+        if self.start is not None and not 0 <= self.start < self.end:
+            raise PromptError(f"a shot from {self.start} s to {self.end} s is empty; end it after its start")
+
+    @property
+    def layers(self) -> dict[str, str]:
+        """The layers that say something, in the usual order."""
+        return {name: getattr(self, name) for name in LAYERS if getattr(self, name)}
+
+    def text(self, order: tuple[str, ...] = LAYERS, labels: bool = False) -> str:
+        """The shot as sentences in the given order; with `labels`, one `Camera: ...` line per layer."""
+        parts = {name: getattr(self, name) for name in order if getattr(self, name)}
+        if labels:
+            return "\n".join(f"{name.capitalize()}: {part}" for name, part in parts.items())
+        return " ".join(_sentence(part) for part in parts.values())
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt of one or more shots."""
+
+    shots: tuple[Shot, ...]
+
+    @classmethod
+    def of(cls, layers: Mapping[str, str]) -> "Prompt":
+        """A prompt of one shot from its layers; PromptError names an unknown layer."""
+        if unknown := set(layers) - set(LAYERS):
+            raise PromptError(f"unknown layer {min(unknown)!r}; the layers are {', '.join(LAYERS)}")
+        return cls((Shot(**layers),))
+
+    @classmethod
+    def parse(cls, text: str) -> "Prompt":
+        """Layers from text: `Camera: ...` labels where written, else each sentence by its wording.
+
+        A shot is headed by `[00:00-00:04]` or `Shot 2:`. Labelled text reads back exactly; for free
+        text the layer of a sentence is a guess from cue words.
+        """
+        return cls(tuple(_parse_shot(*piece) for piece in _split_shots(checked(text))))
+
+    def text(self, order: tuple[str, ...] = LAYERS, labels: bool = False) -> str:
+        """The whole prompt as text, checked; several shots are headed by timecodes or `Shot n:`."""
+        joint = "\n" if labels or len(self.shots) > 1 else " "
+        pieces = []
+        for number, shot in enumerate(self.shots, 1):
+            body = shot.text(order, labels)
+            if shot.start is not None:
+                body = f"[{_timecode(shot.start)}-{_timecode(shot.end)}]{joint if labels else ' '}{body}"
+            elif len(self.shots) > 1:
+                body = f"Shot {number}:{joint if labels else ' '}{body}"
+            pieces.append(body)
+        return checked(joint.join(pieces))
+
+    def with_layer(self, name: str, words: str, shot: int = 0) -> "Prompt":
+        """The prompt with one layer of one shot put in other words ("" drops it)."""
+        if name not in LAYERS:
+            raise PromptError(f"unknown layer {name!r}; the layers are {', '.join(LAYERS)}")
+        shots = list(self.shots)
+        shots[shot] = replace(shots[shot], **{name: words})
+        return Prompt(tuple(shots))
+
+
+_CODE = r"(?:\d{1,2}:)?\d{1,2}:\d{2}(?:\.\d{1,3})?"
+_HEADER = re.compile(
+    rf"(?:^|(?<=[\s.!?\"”。]))(?:\[\s*(?P<start>{_CODE})\s*[-–—]\s*(?P<end>{_CODE})\s*\]|Shot\s+\d+\s*[:：])\s*",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(rf"^\s*(?P<name>{'|'.join(LAYERS)})\s*[:：]\s*", re.IGNORECASE | re.MULTILINE)
+_SENTENCE = re.compile(
+    r"(?:\"[^\"]*\"|“[^”]*”|「[^」]*」|[^.!?。！？\n\"“「]|\.(?=\d))+[.!?。！？]*"  # quotes stay whole
+    r"|[.!?。！？\"“「]+"
+)
+
+# Tried in this order; the first layer with a cue in the sentence takes it.
+_CUES = {
+    "dialogue": r"[\"“「]|\b(says?|speaks?|silent|says nothing|mouth closed)\b",
+    "camera": r"\b(camera|shot|fram(e|ed|ing)|pans?|panning|tilt\w*|doll(y|ies)|push\w*[ -]in|lens|view"
+    r"|pull\w*[ -](back|out)|truck\w*|orbit\w*|crane\w*|zoom\w*|hand-?held|close-up|tracking|tripod)\b",
+    "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|backlit|rim|lamp\w*|gloss\w*|matte|oily|sheen"
+    r"|shin[ey]\w*|moonlight|illumin\w*|contrast|key)\b",
+    "sound": r"\b(sound\w*|hear\w*|noise|hum\w*|audi(o|ble)|ambien\w*|murmur\w*|birdsong|chirp\w*|patter\w*"
+    r"|rustl\w*|music|quiet|silence|surf|room tone)\b",
+    "setting": r"\b(background|backdrop|behind|setting|room|street|place|scene|wall|sky|field|hills?|studio"
+    r"|surround\w*|location|outdoors|indoors|against|in front of)\b",
+    "action": r"\b(turns?|nods?|looks?|moves?|sways?|walks?|runs?|waves?|leans?|talks?|stays?|stands?|keeps?"
+    r"|fac(es?|ed)|head|gaze|shakes?|bobs?|rocks?|still)\b",
+}
+
+
+def layer_of(sentence: str) -> str:
+    """The layer that a sentence most likely belongs to, from its cue words."""
+    for layer, cues in _CUES.items():
+        if re.search(cues, sentence, re.IGNORECASE):
+            return layer
+    return "subject"
+
+
+def _sentence(part: str) -> str:
+    part = part.strip()
+    return part if part.endswith((".", "!", "?", "。", "！", "？")) else part + "."
+
+
+def _timecode(seconds: float) -> str:
+    thousandths = round(seconds * 1000)
+    text = f"{thousandths // 60000:02d}:{thousandths // 1000 % 60:02d}"
+    return text if thousandths % 1000 == 0 else f"{text}.{thousandths % 1000:03d}"
+
+
+def _seconds(code: str) -> float:
+    total = 0.0
+    for part in code.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def _split_shots(text: str) -> list[tuple[str, float | None, float | None]]:
+    headers = list(_HEADER.finditer(text))
+    if not headers:
+        return [(text, None, None)]
+    pieces = []
+    if preface := text[: headers[0].start()].strip():
+        pieces.append((preface, None, None))
+    for header, following in zip(headers, [*headers[1:], None], strict=True):
+        body = text[header.end() : following.start() if following else len(text)]
+        start, end = header["start"], header["end"]
+        pieces.append((body, *((_seconds(start), _seconds(end)) if start else (None, None))))
+    return pieces
+
+
+def _parse_shot(text: str, start: float | None, end: float | None) -> Shot:
+    layers: dict[str, list[str]] = {}
+    labels = list(_LABEL.finditer(text))
+    free = text[: labels[0].start()] if labels else text
+    for match in _SENTENCE.finditer(free):
+        if sentence := match.group(0).strip():
+            layers.setdefault(layer_of(sentence), []).append(sentence)
+    for label, following in zip(labels, [*labels[1:], None], strict=True):
+        words = text[label.end() : following.start() if following else len(text)].strip()
+        layers.setdefault(label["name"].lower(), []).append(words)
+    known = {field.name for field in fields(Shot)}
+    assert set(layers) <= known
+    return Shot(**{name: " ".join(parts) for name, parts in layers.items()}, start=start, end=end)
