@@ -1,0 +1,314 @@
+"""Tokens of any modality on one clock, packed into one stream (SPEC §1.5, §2).
+
+B samples, S tokens, N tokens of a segment, T latent frames, H W latent grid, C channels
+
+A token's nine coordinates are its place (t, h, w), the size of its grid and a reference size; the rotary
+position on an axis is place × (reference − 1) / (size − 1), centred in space.
+"""
+
+from collections.abc import Sequence as Samples
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+from functools import cached_property
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from horsekit.clock import FRAMES_PER_LATENT
+
+SLOT_GAP = 10  # latent times between the reference pictures of one slot and those of the next
+Patch = tuple[int, int, int]
+
+
+class Modality(IntEnum):
+    """The order of the experts in every stacked weight, and of the rows in a stream."""
+
+    VIDEO = 0
+    AUDIO = 1
+    TEXT = 2
+
+
+class Role(StrEnum):
+    """What is asked of a segment's tokens."""
+
+    GENERATE = "generate"
+    GIVEN = "given"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """A run of tokens of one modality with one role.
+
+    values: [N, C], or token ids [N] for text; coords: [N, 9] float32; slots: [N], 0 for no subject;
+    generate: [N], false where the value is clean and stays; grid: (T, H, W) of video in patches.
+    """
+
+    modality: Modality
+    role: Role
+    values: Tensor
+    coords: Tensor
+    slots: Tensor
+    generate: Tensor
+    grid: tuple[int, int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """The segments of one sample."""
+
+    segments: tuple[Segment, ...]
+
+
+def to_patches(latents: Tensor, patch: Patch = (1, 1, 1)) -> Tensor:
+    """Latents [T, H, W, C] to tokens [N, C·pt·ph·pw], features channel-major: what goes in (SPEC §2.2)."""
+    t, h, w = patch
+    if latents.shape[0] % t or latents.shape[1] % h or latents.shape[2] % w:
+        raise ValueError(f"latents of grid {tuple(latents.shape[:3])} do not divide into patches of {patch}")
+    return rearrange(latents, "(T t) (H h) (W w) C -> (T H W) (C t h w)", t=t, h=h, w=w)
+
+
+def from_patches(tokens: Tensor, grid: tuple[int, int, int], patch: Patch = (1, 1, 1)) -> Tensor:
+    """Tokens [N, pt·ph·pw·C] to latents [T, H, W, C], features channel-minor: what comes out (SPEC §2.2)."""
+    (frames, height, width), (t, h, w) = grid, patch
+    return rearrange(
+        tokens, "(T H W) (t h w C) -> (T t) (H h) (W w) C", T=frames, H=height, W=width, t=t, h=h, w=w
+    )
+
+
+def _coords(places: Tensor, size: tuple[int, int, int], reference: tuple[float, float, float]) -> Tensor:
+    shape = torch.tensor([*size, *reference], dtype=torch.float32)
+    return torch.cat([places.float(), shape.expand(len(places), 6)], dim=1)
+
+
+def _grid_places(grid: tuple[int, int, int], first: float) -> Tensor:
+    axes = [torch.arange(n, dtype=torch.float32) for n in grid]
+    return torch.cartesian_prod(axes[0] + first, *axes[1:]).reshape(-1, 3)
+
+
+def _line_places(count: int, first: float) -> Tensor:
+    return torch.nn.functional.pad(torch.arange(count, dtype=torch.float32)[:, None] + first, (0, 2))
+
+
+def video_segment(
+    latents: Tensor,
+    role: Role = Role.GENERATE,
+    origin_latent: int = 0,
+    given_latents: int = 0,
+    patch: Patch = (1, 1, 1),
+) -> Segment:
+    """Video latents [T, H, W, C]; the first `given_latents` are clean. origin_latent: latents before this window."""
+    grid = tuple(n // p for n, p in zip(latents.shape[:3], patch, strict=True))
+    generate = torch.full((grid[0] * grid[1] * grid[2],), role == Role.GENERATE)
+    generate[: given_latents // patch[0] * grid[1] * grid[2]] = False
+    return Segment(
+        Modality.VIDEO,
+        role,
+        to_patches(latents, patch),
+        _coords(_grid_places(grid, origin_latent), grid, grid),
+        torch.zeros(len(generate), dtype=torch.long),
+        generate,
+        grid,
+    )
+
+
+def audio_segment(
+    latents: Tensor,
+    role: Role = Role.GENERATE,
+    origin_token: int = 0,
+    given_tokens: int = 0,
+    video_latents: int | None = None,
+) -> Segment:
+    """Audio latents [N, C], four to a video latent; the first `given_tokens` are clean.
+
+    video_latents: the reference time size of coordinate style v1; by default v2's (N − 1) // 4 + 1.
+    """
+    count = len(latents)
+    reference = video_latents or (count - 1) // FRAMES_PER_LATENT + 1
+    generate = torch.full((count,), role == Role.GENERATE)
+    generate[:given_tokens] = False
+    return Segment(
+        Modality.AUDIO,
+        role,
+        latents,
+        _coords(_line_places(count, origin_token), (count, 1, 1), (reference, 1, 1)),
+        torch.zeros(count, dtype=torch.long),
+        generate,
+    )
+
+
+def text_segment(values: Tensor, slots: Tensor | None = None, style: str = "v2") -> Segment:
+    """Text ids [N] or encoder states [N, C]. slots [N]: the subject a token mentions, 0 for none.
+
+    Style v2 puts all words at time 0, v1 spreads them over one latent time (SPEC §1.5).
+    """
+    count = len(values)
+    if count == 0:
+        raise ValueError("the text has no tokens; use the tokenizer's empty prompt to withhold words")
+    if style not in ("v1", "v2"):
+        raise ValueError(f"coords_style is {style!r}; use 'v1' or 'v2'")
+    first, reference = (-count, 1) if style == "v2" else (0, 2)
+    return Segment(
+        Modality.TEXT,
+        Role.GIVEN,
+        values,
+        _coords(_line_places(count, first), (count, 1, 1), (reference, 1, 1)),
+        torch.zeros(count, dtype=torch.long) if slots is None else slots,
+        torch.zeros(count, dtype=torch.bool),
+    )
+
+
+def reference_segment(latents: Tensor, slot: int, index: int = 0, patch: Patch = (1, 1, 1)) -> Segment:
+    """A reference picture [1, H, W, C] of subject `slot` (from 1), the `index`-th of its pictures.
+
+    It stands at latent time −(10·slot + index), outside every clip.
+    """
+    if slot < 1 or not 0 <= index < SLOT_GAP:
+        raise ValueError(f"slot {slot}, picture {index}: slots count from 1, pictures from 0 to {SLOT_GAP - 1}")
+    picture = video_segment(latents, Role.REFERENCE, -(SLOT_GAP * slot + index), patch=patch)
+    return replace(picture, slots=torch.full((len(picture),), slot, dtype=torch.long))
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Tokens of several samples grouped by modality: all video rows, then all audio, then all text.
+
+    video [Nv, C], audio [Na, C], text ids [Nt] or states [Nt, C]; coords [S, 9], slots [S], generate [S];
+    counts: (video, audio, text) tokens of each sample; grids: each sample's (T, H, W) of video in patches.
+    """
+
+    video: Tensor
+    audio: Tensor
+    text: Tensor
+    coords: Tensor
+    slots: Tensor
+    generate: Tensor
+    counts: tuple[tuple[int, int, int], ...]
+    grids: tuple[tuple[int, int, int] | None, ...]
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of each sample."""
+        return tuple(sum(count) for count in self.counts)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of each modality."""
+        return len(self.video), len(self.audio), len(self.text)
+
+    @cached_property
+    def modality(self) -> Tensor:
+        """Modality of each row, [S]."""
+        sizes = torch.tensor(self.sizes, device=self.coords.device)
+        return torch.arange(3, device=self.coords.device).repeat_interleave(sizes)
+
+    @cached_property
+    def sample(self) -> Tensor:
+        """Sample of each row, [S]."""
+        counts = torch.tensor(self.counts, device=self.coords.device).T.reshape(-1)
+        samples = torch.arange(len(self.counts), device=self.coords.device).repeat(3)
+        return samples.repeat_interleave(counts)
+
+    @cached_property
+    def order(self) -> Tensor:
+        """Rows read sample by sample, each in the order video, audio, text, [S]."""
+        return torch.argsort(self.sample, stable=True)
+
+    @cached_property
+    def inverse(self) -> Tensor:
+        """Where each row stands in `order`, [S]."""
+        return torch.argsort(self.order)
+
+    def replace(self, video: Tensor | None = None, audio: Tensor | None = None) -> "Stream":
+        """The same layout with other values; what was derived from the layout is kept."""
+        other = replace(
+            self, video=self.video if video is None else video, audio=self.audio if audio is None else audio
+        )
+        derived = {key: self.__dict__[key] for key in self.__dict__.keys() - other.__dict__.keys()}
+        other.__dict__.update(derived)
+        return other
+
+    def to(self, device: torch.device | str) -> "Stream":
+        """The same tokens on another device."""
+        moved = ("video", "audio", "text", "coords", "slots", "generate")
+        return replace(self, **{name: getattr(self, name).to(device) for name in moved})
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Samples, and the reference pictures that belong to them.
+
+    Each reference picture is a sample of the stream `references`, since it attends to itself alone; `owners`
+    names the sample of `main` it belongs to.
+    """
+
+    main: Stream
+    references: Stream | None = None
+    owners: tuple[int, ...] = ()
+
+    def replace(self, main: Stream) -> "Batch":
+        """The same references beside another main stream."""
+        return replace(self, main=main)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same tokens on another device."""
+        references = None if self.references is None else self.references.to(device)
+        return Batch(self.main.to(device), references, self.owners)
+
+
+def pack(sequences: Samples[Sequence]) -> Batch:
+    """Pack samples of any length, without padding.
+
+    Errors: ValueError for no samples, or segments whose channels differ.
+    """
+    if not sequences:
+        raise ValueError("there is nothing to pack; give at least one sequence")
+    main = [[s for s in sequence.segments if s.role != Role.REFERENCE] for sequence in sequences]
+    pictures = [
+        (owner, segment)
+        for owner, sequence in enumerate(sequences)
+        for segment in sequence.segments
+        if segment.role == Role.REFERENCE
+    ]
+    references = _stream([[segment] for _, segment in pictures]) if pictures else None
+    return Batch(_stream(main), references, tuple(owner for owner, _ in pictures))
+
+
+def unpack(batch: Batch, video: Tensor, audio: Tensor, patch: Patch = (1, 1, 1)) -> list[tuple[Tensor, Tensor]]:
+    """Predicted rows back into each sample's video latents [T, H, W, C] and audio latents [N, C]."""
+    stream = batch.main
+    videos = video.split([count[0] for count in stream.counts])
+    audios = audio.split([count[1] for count in stream.counts])
+    return [
+        (from_patches(rows, grid or (0, 1, 1), patch), sound)
+        for rows, sound, grid in zip(videos, audios, stream.grids, strict=True)
+    ]
+
+
+def _stream(samples: list[list[Segment]]) -> Stream:
+    by_modality = [
+        [[s for s in segments if s.modality == modality] for segments in samples] for modality in Modality
+    ]
+    flat = [[s for segments in group for s in segments] for group in by_modality]
+    ordered = [segment for group in flat for segment in group]
+    counts = tuple(zip(*([sum(map(len, own)) for own in group] for group in by_modality), strict=True))
+    values = [_values(group) for group in flat]
+    return Stream(
+        *values,
+        coords=torch.cat([s.coords for s in ordered]),
+        slots=torch.cat([s.slots for s in ordered]),
+        generate=torch.cat([s.generate for s in ordered]),
+        counts=counts,
+        grids=tuple(own[0].grid if own else None for own in by_modality[Modality.VIDEO]),
+    )
+
+
+def _values(segments: list[Segment]) -> Tensor:
+    shapes = {tuple(segment.values.shape[1:]) for segment in segments}
+    if len(shapes) > 1:
+        raise ValueError(f"segments to be packed have {sorted(shapes)} channels; use one tokenizer for all")
+    return torch.cat([segment.values for segment in segments]) if segments else torch.zeros(0, 0)
