@@ -1,0 +1,34 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from horsekit.metrics import bootstrap, theil_sen
+
+
+@settings(max_examples=20, deadline=None)
+@given(slope=st.floats(-50, 50), origin=st.floats(-100, 100))
+def test_theil_sen_is_exact_on_a_line_and_blind_to_one_outlier(slope, origin):
+    times = torch.linspace(0, 4, 9)
+    values = origin + slope * times.double()
+    values[4] += 1000
+    found, at_zero = theil_sen(times, values)
+    assert found == pytest.approx(slope, abs=1e-4) and at_zero == pytest.approx(origin, abs=1e-3)
+
+
+def test_theil_sen_refuses_one_time():
+    with pytest.raises(ValueError, match="two distinct times"):
+        theil_sen(torch.ones(3), torch.arange(3))
+
+
+def test_bootstrap_covers_the_mean_of_a_known_spread():
+    values = torch.randn(400, generator=torch.Generator().manual_seed(0)).tolist()
+    interval = bootstrap(values)
+    assert interval.low < interval.value < interval.high
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+    assert bootstrap([]) is None
+
+
+def test_bootstrap_of_another_figure():
+    interval = bootstrap(list(range(101)), lambda rows: rows.quantile(0.95, dim=-1))
+    assert interval.value == 95 and interval.low < 95 <= interval.high <= 100
