@@ -1,0 +1,141 @@
+import json
+import os
+import signal
+import sys
+import textwrap
+import time
+
+import pytest
+
+from horsekit.jobs import Job, JobError, clock_text, launch
+
+TRAINS = """
+    import json, signal, sys, time
+    from pathlib import Path
+
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+    with (folder / "log.jsonl").open("w") as log:
+        for step in range(1, steps + 1):
+            record = {"step": step, "steps": steps, "loss": 1 / step, "eta_seconds": 0.05 * (steps - step)}
+            print(json.dumps(record), file=log, flush=True)
+            print(f"step {step}")
+            time.sleep(0.05)
+            if stop:
+                (folder / "checkpoint").write_text(str(step))
+                break
+"""
+FAILS = """
+    import sys
+    print("warming up")
+    print("\\rhalf\\rwhole", file=sys.stderr)
+    raise ValueError("the rank is -3; use at least 1")
+"""
+ENDLESS = 10_000
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start a script of one's own as a run; whatever still goes on at the end of the test is killed."""
+    jobs = []
+
+    def begin(source: str, steps: int = 3) -> Job:
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(source))
+        folder = tmp_path / "run"
+        jobs.append(launch(folder, [sys.executable, "-u"], [str(script), str(folder), str(steps)]))
+        return jobs[-1]
+
+    yield begin
+    for job in jobs:
+        if job.state == "running":
+            os.killpg(json.loads((job.folder / "job.json").read_text())["pid"], signal.SIGKILL)
+
+
+def until(condition, timeout=20):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.02)
+
+
+def test_a_run_reports_where_it_stands_and_finishes(run):
+    job = run(TRAINS, steps=3)
+    progress = job.wait(poll=0.02)
+    assert (progress.state, progress.step, progress.total) == ("finished", 3, 3)
+    assert progress.loss == pytest.approx(1 / 3)
+    assert progress.eta is None
+    assert str(progress) == "step 3/3, loss 0.3333, finished"
+    assert job.log_tail() == "step 1\nstep 2\nstep 3"
+
+
+def test_wait_shows_the_step_and_the_loss(run, capsys):
+    run(TRAINS, steps=3).wait(poll=0.02)
+    shown = capsys.readouterr().err
+    assert "3/3" in shown
+    assert "loss 0.3333" in shown
+
+
+def test_another_process_can_attach_and_stop_with_a_checkpoint(run):
+    job = Job.attach(run(TRAINS, steps=ENDLESS).folder)
+    until(lambda: job.progress().step > 1)
+    running = job.progress()
+    assert running.state == "running"
+    assert running.eta > 0
+    stopped = job.stop(timeout=20)
+    assert stopped.state == "stopped"
+    assert int((job.folder / "checkpoint").read_text()) == stopped.step
+    assert job.stop() == stopped
+
+
+def test_a_run_stopped_before_it_trains_counts_as_stopped(run):
+    job = run("import time\ntime.sleep(60)")
+    until(lambda: job._workers())
+    assert job.stop(timeout=20).state == "stopped"
+
+
+def test_a_failure_names_the_run_and_shows_its_last_lines(run):
+    job = run(FAILS)
+    with pytest.raises(JobError) as error:
+        job.wait(poll=0.02)
+    assert str(job.folder) in str(error.value)
+    assert "exit code 1" in str(error.value)
+    assert "ValueError: the rank is -3; use at least 1" in str(error.value)
+    assert "whole" in str(error.value)
+    assert "half" not in str(error.value)
+
+
+def test_a_run_that_was_killed_has_failed(run):
+    job = run(TRAINS, steps=ENDLESS)
+    until(lambda: job.progress().step > 0)
+    os.killpg(json.loads((job.folder / "job.json").read_text())["pid"], signal.SIGKILL)
+    until(lambda: job.state != "running")
+    assert job.state == "failed"
+    assert "was killed" in job.failure()
+
+
+def test_one_folder_holds_one_run_at_a_time(run):
+    job = run(TRAINS, steps=ENDLESS)
+    with pytest.raises(JobError, match="a run goes on"):
+        run(TRAINS)
+    until(lambda: job.progress().step > 0)
+    job.stop(timeout=20)
+    assert run(TRAINS, steps=2).wait(poll=0.02).state == "finished"
+
+
+def test_a_line_still_being_written_is_left_for_the_next_time(run):
+    job = run(TRAINS, steps=2)
+    job.wait(poll=0.02)
+    with (job.folder / "log.jsonl").open("a") as log:
+        log.write('{"step": 3, "lo')
+    assert job.progress().step == 2
+
+
+def test_attach_says_where_no_run_is(tmp_path):
+    with pytest.raises(JobError, match="holds no run"):
+        Job.attach(tmp_path)
+
+
+def test_clock_text():
+    assert [clock_text(s) for s in (0, 59.6, 83, 3600)] == ["0:00", "1:00", "1:23", "60:00"]
