@@ -162,24 +162,35 @@ _SENTENCE = re.compile(
 
 # Tried in this order; the first layer with a cue in the sentence takes it.
 _CUES = {
-    "dialogue": r"[\"“「]|\b(says?|speaks?|silent|says nothing|mouth closed)\b",
-    "camera": r"\b(camera|shot|fram(e|ed|ing)|pans?|panning|tilt\w*|doll(y|ies)|push\w*[ -]in|lens|view"
-    r"|pull\w*[ -](back|out)|truck\w*|orbit\w*|crane\w*|zoom\w*|hand-?held|close-up|tracking|tripod)\b",
-    "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|backlit|rim|lamp\w*|gloss\w*|matte|oily|sheen"
-    r"|shin[ey]\w*|moonlight|illumin\w*|contrast|key)\b",
-    "sound": r"\b(sound\w*|hear\w*|noise|hum\w*|audi(o|ble)|ambien\w*|murmur\w*|birdsong|chirp\w*|patter\w*"
-    r"|rustl\w*|music|quiet|silence|surf|room tone)\b",
-    "setting": r"\b(background|backdrop|behind|setting|room|street|place|scene|wall|sky|field|hills?|studio"
-    r"|surround\w*|location|outdoors|indoors|against|in front of)\b",
-    "action": r"\b(turns?|nods?|looks?|moves?|sways?|walks?|runs?|waves?|leans?|talks?|stays?|stands?|keeps?"
-    r"|fac(es?|ed)|head|gaze|shakes?|bobs?|rocks?|still)\b",
+    "dialogue": r"[\"“「]|\b(says?|silent|nobody|no one|not (speak|a word)|closed|shut"
+    r"|no (speech|dialogue|voice))\b",
+    "camera": r"\b(camera|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|tilts?"
+    r"|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?"
+    r"|cranes?|zooms?|slides?|glides?|arcs?|circles?|swings?|swivels?|rises?|rising|lifts?|climbs?|sinks?"
+    r"|lowers?|descen(d|ds|t)|booms?|tightens?|widens?|travels?|moves? (closer|away|round|sideways)"
+    r"|(come|look|tip|turn|stay|stand|remain)s?"
+    r" (up|down|upward|downward|left|right|fixed|put|still|nearer|in place))\b",
+    "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|moonlight|backlit|rim|key|beam|rays|lamp\w*"
+    r"|illumin\w*|contrast|skin|gloss\w*|matte|oily|sheen|shin[ey]\w*)\b",
+    "sound": r"\b(sound\w*|hear\w*|audi(o|ble)|microphone|listen|ambien\w*|noise|hum\w*|murmur\w*"
+    r"|birds?\w*|chirp\w*|patter\w*|rustl\w*|music|quiet|silence|stillness|hush|room tone|wind|breeze"
+    r"|rain\w*|sea|surf|waves)\b",
+    "setting": r"\b(background|backdrop|behind|setting|room|street|place|scene|walls?|sky|field|hills?"
+    r"|studio|interior|space|hall|set|chamber|paint|surround\w*|location|outdoors|indoors|against"
+    r"|in front of)\b",
+    "action": r"\b(talk\w*|speak\w*|tells?|chats?|address\w*|speech|words?|remark|delivers?|nod\w*|sway\w*"
+    r"|bobs?|drifts?|rocks?|shakes?|turns?|gestures?|head|gaze\w*|lips|mouth|looks?|watches|blinks?"
+    r"|listens?|moves?|walks?|runs?|waves?|leans?|stays?|stands? (still|by)|keeps?|still|waits?|waiting"
+    r"|rests?|idles?)\b",
 }
+_OF_A_SUBJECT = ("dialogue", "action")  # what else a sentence that names a subject can be
 
 
 def layer_of(sentence: str) -> str:
     """The layer that a sentence most likely belongs to, from its cue words."""
-    for layer, cues in _CUES.items():
-        if re.search(cues, sentence, re.IGNORECASE):
+    names_subject = _MENTION.search(sentence) or re.search(r"\bcharacters?\b", sentence, re.IGNORECASE)
+    for layer in _OF_A_SUBJECT if names_subject else _CUES:
+        if re.search(_CUES[layer], sentence, re.IGNORECASE):
             return layer
     return "subject"
 

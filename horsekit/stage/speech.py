@@ -4,16 +4,14 @@ S samples.
 """
 
 import ctypes
-import math
 import threading
 import unicodedata
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from torch import Tensor
-from torch.nn import functional
 
+from horsekit.media import resample
 from horsekit.stage.visemes import Phoneme
 
 LANGUAGES = {
@@ -74,29 +72,8 @@ def speak(text: str, language: str = "en", variant: str = "", pitch: int = 50, r
         raise SpeechError(
             f"nothing in {text!r} can be spoken in {LANGUAGES[language][1]}; write words of that language"
         )
-    waveform = resample(native, _NATIVE_RATE, SAMPLE_RATE)
+    waveform = resample(native[:, None], _NATIVE_RATE, SAMPLE_RATE)[:, 0]
     return Speech(_steady(waveform, phonemes), phonemes)
-
-
-def resample(waveform: Tensor, rate: int, new_rate: int, zeros: int = 24) -> Tensor:
-    """[S] at `rate` -> [ceil(S new_rate / rate)] at `new_rate`: polyphase windowed sinc, zero phase.
-
-    Sample 0 stays at 0 s. The pass band ends at 95% of the lower Nyquist frequency.
-    """
-    common = math.gcd(rate, new_rate)
-    step, phases = rate // common, new_rate // common
-    if step == phases:
-        return waveform
-    cutoff = 0.95 * min(1.0, phases / step)
-    reach = math.ceil(zeros / cutoff)
-    taps = torch.arange(-reach, step + reach, dtype=torch.float64)
-    distance = taps[None, :] - torch.arange(phases, dtype=torch.float64)[:, None] * step / phases
-    window = torch.cos(math.pi / 2 * (distance / reach).clamp(-1, 1)) ** 2
-    filters = (cutoff * torch.sinc(cutoff * distance) * window).to(waveform.dtype)
-    samples = -(-len(waveform) * phases // step)
-    padded = functional.pad(waveform, (reach, reach + step))
-    bank = functional.conv1d(padded[None, None], filters[:, None], stride=step)
-    return rearrange(bank, "1 phases steps -> (steps phases)")[:samples]
 
 
 def _steady(waveform: Tensor, phonemes: tuple[Phoneme, ...]) -> Tensor:
