@@ -4,6 +4,7 @@ from horsekit.stage.background import Background, Markers
 from horsekit.stage.camera import MOVES, SPEEDS, CameraMove, CameraPath, camera_path
 from horsekit.stage.cast import PARAMETERS, Character, Parameter, Voice, character_distance
 from horsekit.stage.light import COLOURS, DIRECTIONS, GLOSS, STOPS, Light
+from horsekit.stage.render import RenderedView, portrait, render
 from horsekit.stage.scene import ALONE, PAIR, Placement, Scene, blink_track, default_distance, head_motion
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Markers",
     "Parameter",
     "Placement",
+    "RenderedView",
     "Scene",
     "Voice",
     "blink_track",
@@ -31,4 +33,6 @@ __all__ = [
     "character_distance",
     "default_distance",
     "head_motion",
+    "portrait",
+    "render",
 ]

@@ -175,7 +175,7 @@ def camera_path(move: CameraMove, frames: int) -> CameraPath:
         sway = _sway(move.seed, frames) * move.magnitude * SPEEDS["slow"] / SPEEDS[move.speed]
         position = position + 0.05 * sway[:, :3]
         aim_yaw, aim_pitch, roll = (torch.stack([aim_yaw, aim_pitch, roll]) + 0.022 * sway[:, 3:].T).unbind()
-    return CameraPath(position, rotation @ turn(aim_yaw, -aim_pitch, roll), focal)
+    return CameraPath(position, rotation @ turn(aim_yaw, aim_pitch, roll), focal)
 
 
 def _sway(seed: int, frames: int) -> Tensor:
@@ -199,7 +199,7 @@ def look_at(position: Tensor, target: Tensor) -> Tensor:
 def turn(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
     """[..., 3, 3] rotation by roll (about z), then pitch (about x), then yaw (about y); radians.
 
-    Positive yaw turns +z towards +x, positive pitch turns +z down, positive roll turns +x up.
+    Positive yaw turns +z towards +x, positive pitch turns +z down (−z up), positive roll turns +x up.
     """
     o, l = torch.zeros_like(yaw), torch.ones_like(yaw)
     y, p, r = (torch.stack([a.cos(), a.sin()]) for a in (yaw, pitch, roll))

@@ -40,7 +40,7 @@ class Scene:
 
     frames: count; characters: one or two; placements: one each; camera, light, background;
     head_pose: [C, F, 3] yaw, pitch, roll in radians relative to where the character faces
-    (positive yaw to the right as seen, positive pitch down, positive roll its head's right side, as seen, up);
+    (positive yaw to the right as seen, positive pitch down, positive roll: its right side, as seen, up);
     blink: [C, F], 0 open to 1 shut.
     """
 
