@@ -93,7 +93,11 @@ class Clip:
         """
         with opened(path, "clip") as (container, path):
             if not any(not _is_cover(stream) for stream in container.streams.video):
-                remedy = "Read it with Sound.open." if container.streams.audio else "Give a video."
+                remedy = (
+                    "Read it with Sound.open."
+                    if container.streams.audio
+                    else "Give a video, or export this one again."
+                )
                 raise MediaError(f"{path} holds no video. {remedy}")
             metadata = tags(container)
             frames, sound = read(container, path, longest_side=longest_side)
@@ -112,6 +116,7 @@ class Clip:
         path = Path(path).expanduser()
         if path.suffix.lower() not in (".mp4", ".m4v"):
             raise MediaError(f"{path}: a clip is saved as .mp4; rename it.")
+        check_waveform(self.waveform, self.sample_rate)  # again: a tensor may have changed since
         if self.waveform.shape[1] > 2:
             raise MediaError(
                 f"{self.waveform.shape[1]} channels of sound: an MP4 takes 1 or 2; mix them down first."

@@ -9,6 +9,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -86,9 +87,13 @@ class Picture:
                     image = _recognised(file, path)
                     _limit_size(image, path)
                     image.load()
-                    return cls(_rgb(_upright(image)))
+                    with suppress(*BROKEN):  # unreadable EXIF data say nothing of a rotation
+                        ImageOps.exif_transpose(image, in_place=True)
+                    return cls(_rgb(image))
             except MediaError:
                 raise
+            except Image.DecompressionBombError as error:  # the WebP reader asks Pillow's own limit
+                raise _too_large(path, "far more") from error
             except PermissionError as error:
                 raise MediaError(f"{path} may not be read: give yourself the right to read it.") from error
             except BROKEN as error:
@@ -206,17 +211,14 @@ def _limit_size(image: ImageFile, path: Path) -> None:
     if isinstance(image, JpegImageFile) and not image.info.get("progressive"):
         image.draft("RGB", (width // 8, height // 8))
     if image.size[0] * image.size[1] > MAX_PIXELS:
-        raise MediaError(
-            f"{path} has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read. Scale it down "
-            "first, for example to 2048 pixels on its longer side."
-        )
+        raise _too_large(path, f"{width}x{height} pixels, more")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except BROKEN:  # unreadable EXIF data say nothing of a rotation, and the pixels are sound
-        return image
+def _too_large(path: Path, size: str) -> MediaError:
+    return MediaError(
+        f"{path} has {size} than the {MAX_PIXELS:,} pixels that are read. "
+        "Scale it down first, for example to 2048 pixels on its longer side."
+    )
 
 
 def _rgb(image: Image.Image) -> Tensor:
@@ -228,4 +230,4 @@ def _rgb(image: Image.Image) -> Tensor:
         layer = image.convert("RGBA")
         image = Image.new("RGBA", layer.size, "white")
         image.alpha_composite(layer)
-    return torch.from_numpy(np.array(image.convert("RGB")))
+    return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB")))

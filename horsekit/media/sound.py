@@ -42,7 +42,9 @@ class Sound:
         """Read a sound file of any usual kind, or the sound of a video. Raises MediaError."""
         with opened(path, "sound") as (container, path):
             if not container.streams.audio:
-                raise MediaError(f"{path} holds no sound. Give a file with a sound track.")
+                raise MediaError(
+                    f"{path} holds no sound. Give a file with a sound track, or export this one again."
+                )
             _, audio = read(container, path, video=False)
         assert audio is not None
         return cls(audio.waveform, audio.sample_rate)
@@ -52,6 +54,7 @@ class Sound:
         path = Path(path).expanduser()
         if path.suffix.lower() != ".wav":
             raise MediaError(f"{path}: a sound is saved as .wav; rename it.")
+        check_waveform(self.waveform, self.sample_rate)  # again: a tensor may have changed since
         try:
             with replacing(path) as temporary:
                 temporary.write_bytes(self._wav())
