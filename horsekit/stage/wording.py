@@ -107,10 +107,10 @@ def description(character: Character, source: torch.Generator, features: int) ->
     order = torch.randperm(len(details) + 1, generator=source).tolist()[:features]
     chosen = [details[i] for i in sorted(order) if i < len(details)]
     parts = [f"{article(colours['skin'])}-skinned character"]
-    if len(details) in order:
-        parts.append(f"in {_garment(character, colours)}")
     if chosen:
         parts.append("with " + " and ".join([*[", ".join(chosen[:-1])] * (len(chosen) > 1), chosen[-1]]))
+    if len(details) in order:
+        parts.append(f"in {_garment(character, colours)}")
     return " ".join(parts)
 
 
@@ -184,5 +184,7 @@ def _say(table: str, split: str, source: torch.Generator, **words: str) -> str:
     if split not in SPLITS:
         raise ValueError(f"no split {split!r}; choose one of {', '.join(SPLITS)}")
     said = choice(source, phrasings(table, split)).format(**words)
-    said = re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", said) if '"' not in said else said
+    if "line" not in words:
+        said = re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", said)
+    said = re.sub(r",(?=\s*[.,;:()])", "", said)  # the comma that closes a description
     return said[0].upper() + said[1:]
