@@ -1,0 +1,258 @@
+"""The brand character: a folder that a designer can edit.
+
+card.yaml                     who it is, how it looks and sounds, what it may do, who owns it
+references/*.png              one to nine pictures per look
+clips/metadata.jsonl, *.mp4   clips to learn from: `file_name` and `prompt` (VideoFolder)
+held_out/metadata.jsonl, ...  clips kept back for measuring
+"""
+
+import datetime
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from horsekit.media import Picture
+
+CARD = "card.yaml"
+METADATA = "metadata.jsonl"
+MAX_REFERENCES = 9
+PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class CharacterError(ValueError):
+    """A character's folder that cannot be used; the message names the file, the key and the remedy."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Look(_Part):
+    """An outfit: its description in a prompt's words, and its pictures (left out: all in references/)."""
+
+    description: Text
+    references: tuple[Text, ...] = ()
+
+
+class CardVoice(_Part):
+    """How the character sounds: a language, and a voice of the speech synthesiser."""
+
+    language: Text
+    variant: Text | None = None
+    pitch: float | None = Field(None, ge=0, le=99)
+    rate: int | None = Field(None, ge=80, le=450)
+    description: Text | None = None
+
+
+class Rights(_Part):
+    """Who owns the character, under which licence, who consented to its use, and until when."""
+
+    owner: Text
+    licence: Text
+    consent: Text | None = None
+    expiry: datetime.date | None = None
+
+
+class Card(_Part):
+    """What card.yaml holds. `stage`: the true parameters (0..1) of a character of the rendered world."""
+
+    name: Text
+    summary: Text
+    looks: dict[Text, Look] = Field(min_length=1)
+    voice: CardVoice
+    do: tuple[Text, ...] = ()
+    dont: tuple[Text, ...] = ()
+    rights: Rights
+    regression_prompts: tuple[Text, ...] = ()
+    stage: dict[Text, Annotated[float, Field(ge=0, le=1)]] | None = None
+
+
+@dataclass(frozen=True)
+class CharacterClip:
+    """One line of metadata.jsonl: a clip's path, its prompt in one or more wordings, and the rest."""
+
+    path: Path
+    prompts: tuple[str, ...]
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class BrandCharacter:
+    """A character read from its folder, every file it names present."""
+
+    folder: Path
+    card: Card
+    references: Mapping[str, tuple[Path, ...]]
+    clips: tuple[CharacterClip, ...]
+    held_out: tuple[CharacterClip, ...]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "BrandCharacter":
+        """Read and check a character's folder. Raises CharacterError."""
+        folder = Path(folder).expanduser()
+        if not folder.is_dir():
+            raise CharacterError(f"{folder} is no folder. Give the folder that holds a character's {CARD}.")
+        card = _read_card(folder / CARD)
+        references = {name: _references(folder, name, look) for name, look in card.looks.items()}
+        return cls(
+            folder,
+            card,
+            MappingProxyType(references),
+            tuple(read_clips(folder / "clips")),
+            tuple(read_clips(folder / "held_out")),
+        )
+
+    @property
+    def name(self) -> str:
+        """The character's name."""
+        return self.card.name
+
+    @property
+    def parameters(self) -> Tensor | None:
+        """True parameters [P] float32 in the order of the card, for a character of the rendered world."""
+        return None if self.card.stage is None else torch.tensor(list(self.card.stage.values()))
+
+    def pictures(self, look: str | None = None) -> list[Picture]:
+        """The reference pictures of a look; the card's first where none is named."""
+        look = next(iter(self.references)) if look is None else look
+        if look not in self.references:
+            raise CharacterError(f"{self.name} has no look {look!r}. Choose {_one_of(self.references)}.")
+        return [Picture.open(path) for path in self.references[look]]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the card, the reference pictures and the clips, by name and content."""
+        files = {self.folder / CARD, *(path for paths in self.references.values() for path in paths)}
+        for part in (self.clips, self.held_out):
+            files |= {clip.path for clip in part} | {clip.path.parent / METADATA for clip in part}
+        total = hashlib.sha256()
+        for path in sorted(files, key=lambda path: path.relative_to(self.folder).as_posix()):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{content}  {path.relative_to(self.folder).as_posix()}\n".encode())
+        return total.hexdigest()
+
+    def expired(self, today: datetime.date | None = None) -> bool:
+        """Whether the rights ran out before today."""
+        expiry = self.card.rights.expiry
+        return expiry is not None and expiry < (today or datetime.date.today())
+
+    def concerns(self, today: datetime.date | None = None) -> list[str]:
+        """What stands against the character's use: rights that ran out, consent that is missing."""
+        rights, where = self.card.rights, self.folder / CARD
+        found = []
+        if self.expired(today):
+            found.append(f"{where}: rights.expiry: the rights ended on {rights.expiry}; renew them.")
+        if rights.consent is None:
+            found.append(f"{where}: rights.consent: nobody's is named; write who consented, and when.")
+        return found
+
+
+def _read_card(path: Path) -> Card:
+    if not path.is_file():
+        raise CharacterError(f"{path} does not exist. Write one; data/README.md shows how.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise CharacterError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise CharacterError(
+            f"{path} is not valid YAML: {' '.join(str(error).split())}. Mend it there."
+        ) from error
+    if not isinstance(content, dict):
+        raise CharacterError(f"{path} holds no keys. Write one; data/README.md shows how.")
+    try:
+        return Card.model_validate(content)
+    except ValidationError as error:
+        raise CharacterError("\n".join(_said(path, problem) for problem in error.errors())) from error
+
+
+def _said(path: Path, problem: Mapping[str, Any]) -> str:
+    """A problem that pydantic found, as file, key, what is wrong and the remedy."""
+    *parents, last = (str(step) for step in problem["loc"])
+    key = ".".join((*parents, last))
+    if problem["type"] == "missing":
+        return f"{path}: {key} is missing. Add it."
+    if problem["type"] == "extra_forbidden":
+        known = _keys(parents)
+        near = difflib.get_close_matches(last, known, 1)
+        remedy = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}."
+        return f"{path}: {key} is unknown. {remedy}"
+    return f"{path}: {key} is {problem['input']!r}: {problem['msg'].lower()}. Correct it."
+
+
+def _keys(parents: list[str]) -> list[str]:
+    """The keys known at a place in the card: `looks` has names of one's own before the keys of a look."""
+    models = {"looks": Look, "voice": CardVoice, "rights": Rights}
+    return list((models[parents[0]] if parents else Card).model_fields)
+
+
+def _references(folder: Path, name: str, look: Look) -> tuple[Path, ...]:
+    key = f"{folder / CARD}: looks.{name}.references"
+    if look.references:
+        paths = tuple(_inside(folder, item, key) for item in look.references)
+    else:
+        paths = tuple(
+            sorted(path for path in (folder / "references").glob("*") if path.suffix.lower() in PICTURES)
+        )
+    if not 1 <= len(paths) <= MAX_REFERENCES:
+        raise CharacterError(
+            f"{key}: {len(paths)} pictures; a look has 1 to {MAX_REFERENCES}. Put them into "
+            f"{folder / 'references'}, and name those of the look where there are more."
+        )
+    return paths
+
+
+def read_clips(folder: Path) -> Iterator[CharacterClip]:
+    """The clips that folder/metadata.jsonl lists, in its order; none without a folder.
+
+    Raises CharacterError for a line that is broken or names a file that is not there.
+    """
+    if not folder.exists():
+        return
+    listing = folder / METADATA
+    if not listing.is_file():
+        raise CharacterError(
+            f"{listing} does not exist. Write a line with file_name and prompt for each clip."
+        )
+    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{listing}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise CharacterError(f"{where} is not valid JSON: {error}. Mend it there.") from error
+        name, prompts = (row.get("file_name"), row.get("prompt")) if isinstance(row, dict) else (None, None)
+        prompts = prompts if isinstance(prompts, list) else [prompts]
+        for key, texts in (("file_name", [name]), ("prompt", prompts)):
+            if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+                raise CharacterError(f"{where}: {key} is missing or no text. Add it.")
+        extra = {key: value for key, value in row.items() if key not in ("file_name", "prompt")}
+        path = _inside(folder, name, f"{where}: file_name")
+        yield CharacterClip(path, tuple(prompts), MappingProxyType(extra))
+
+
+def _inside(folder: Path, name: str, where: str) -> Path:
+    """The file of that name in the folder, which may not lead out of it."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise CharacterError(f"{where}: {name!r} leads out of {folder}. Copy the file into it.")
+    if not (folder / name).is_file():
+        raise CharacterError(f"{where}: {folder / name} does not exist. Add the file or drop the entry.")
+    return folder / name
+
+
+def _one_of(names: Mapping[str, Any]) -> str:
+    return " or ".join(repr(name) for name in names)
