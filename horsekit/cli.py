@@ -1,0 +1,143 @@
+"""The `horsekit` command. A new sub-command is one class and one entry in COMMANDS."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_MODEL = "horse-tiny"
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+class Command(Protocol):
+    """What a sub-command brings: its name, one line of help, its options, and what it does with them."""
+
+    name: str
+    help: str
+
+    def options(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, options: argparse.Namespace) -> None: ...
+
+
+class Generate:
+    """A prompt and reference pictures in, an MP4 out."""
+
+    name = "generate"
+    help = "make a clip with its sound from a prompt and reference pictures"
+
+    def options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--prompt", required=True, help="what is seen and heard; mentions [Image 1], ...")
+        parser.add_argument(
+            "--reference",
+            action="append",
+            nargs="+",
+            default=[],
+            metavar="PICTURE",
+            help="pictures of one character; the first --reference is [Image 1], the second [Image 2], ...",
+        )
+        parser.add_argument("--out", type=Path, required=True, help="the MP4 to write")
+        parser.add_argument(
+            "--seconds", type=float, default=1.28, help="length of the clip (default: %(default)s)"
+        )
+        parser.add_argument("--seed", type=int, default=0, help="same seed, same clip (default: %(default)s)")
+        parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
+        parser.add_argument("--text-guidance", type=float, help="how closely to follow the prompt")
+        parser.add_argument("--reference-guidance", type=float, help="how closely to follow the pictures")
+        parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
+        parser.add_argument("--adapter", type=Path, help="safetensors file of a fine-tuned character")
+
+    def run(self, options: argparse.Namespace) -> None:
+        from dataclasses import replace
+
+        from tqdm.auto import tqdm
+
+        from horsekit.pipeline import Pipeline
+
+        check_writable(options.out)
+        pipeline = Pipeline.from_pretrained(options.model)
+        if options.adapter is not None:
+            pipeline.load_adapter(options.adapter)
+        chosen = {"text": options.text_guidance, "reference": options.reference_guidance}
+        guidance = replace(pipeline.settings.guidance, **{k: v for k, v in chosen.items() if v is not None})
+        with tqdm(desc="generating", unit="step", total=options.steps or pipeline.settings.steps) as bar:
+            clip = pipeline.generate(
+                options.prompt,
+                options.reference,
+                options.seconds,
+                options.seed,
+                steps=options.steps,
+                guidance=guidance,
+                callback=lambda progress: bar.update(),
+            )
+        about = {"prompt": options.prompt, "seed": str(options.seed), "model": str(options.model)}
+        print(clip.save(options.out, metadata=about))
+
+
+class Demo:
+    """The quickstart notebook, run from top to bottom."""
+
+    name = "demo"
+    help = "fine-tune the shipped character and compare before and after (notebooks/01_quickstart.ipynb)"
+
+    def options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--minutes", type=float, help="how long to fine-tune")
+
+    def run(self, options: argparse.Namespace) -> None:
+        runner, notebook = ROOT / "notebooks" / "run.py", ROOT / "notebooks" / "01_quickstart.ipynb"
+        if not notebook.is_file():
+            raise ValueError(f"{notebook} is not there; the demo needs a clone of the repository")
+        settings = [] if options.minutes is None else ["--set", f"minutes={options.minutes}"]
+        code = subprocess.call([sys.executable, str(runner), str(notebook), *settings])
+        if code:
+            raise SystemExit(code)
+
+
+COMMANDS: tuple[Command, ...] = (Generate(), Demo())
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work that its result cannot be written. Errors: ValueError with the remedy."""
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"--out is {path}; clips are MP4 files, name it {path.with_suffix('.mp4').name}")
+    if path.is_dir():
+        raise ValueError(f"--out is {path}, which is a folder; add a file name")
+    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ValueError(f"--out is {path}, but {folder} cannot be written to; choose another folder")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser with every command of COMMANDS."""
+    top = argparse.ArgumentParser(
+        prog="horsekit", description="Video and sound whose characters stay themselves."
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        below = commands.add_parser(command.name, help=command.help, description=command.help)
+        command.options(below)
+        below.set_defaults(run=command.run)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; what a user can mend is told in one line, with exit code 2."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, MemoryError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"horsekit: {message}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("horsekit: interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
