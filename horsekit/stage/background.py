@@ -14,7 +14,7 @@ from horsekit.stage.seeding import generator, uniform
 
 WALL_RADIUS = 7.5
 FLOOR = -2.1
-WAVES = 5
+WAVES = 4
 _NEAR, _AROUND = 10, 6
 
 
@@ -27,9 +27,9 @@ class Markers(NamedTuple):
 
 
 class Decor(NamedTuple):
-    """The room's paint: wall [3, 3] and floor [2, 3] sRGB; waves [WAVES, 4].
+    """The room's paint: wall [3, 3] and floor [2, 3] sRGB; waves [WAVES, 3].
 
-    A wave is (turns round the room, radians per unit of height, phase, which of two fields it feeds).
+    A wave is (turns round the room, radians per unit of height, phase); waves feed two fields in turn.
     """
 
     wall: Tensor
@@ -84,12 +84,7 @@ class Background:
         floor_hue = (hue + uniform(source, 0.3, 0.7)) % 1.0
         floor = [colorsys.hsv_to_rgb(floor_hue, 0.3, v) for v in (0.62, 0.5)]
         waves = [
-            (
-                round(uniform(source, 5, 22)),
-                uniform(source, -2.6, 2.6),
-                uniform(source, 0, 2 * math.pi),
-                i % 2,
-            )
-            for i in range(WAVES)
+            (round(uniform(source, 4, 15)), uniform(source, -1.8, 1.8), uniform(source, 0, math.tau))
+            for _ in range(WAVES)
         ]
         return Decor(torch.tensor(wall), torch.tensor(floor), torch.tensor(waves))

@@ -29,8 +29,8 @@ _LINE = 0.013
 
 
 def mouth_shape(mouth: Tensor, mouth_width: Tensor, lip_fullness: Tensor) -> MouthShape:
-    """The shape of mouth [..., 5] (aperture, width, rounding, teeth, tongue) of a character's own mouth."""
-    aperture, width, rounding = mouth[..., 0], mouth[..., 1], mouth[..., 2]
+    """The shape of mouth [5, ...] (aperture, width, rounding, teeth, tongue) of a character's own mouth."""
+    aperture, width, rounding = mouth[0], mouth[1], mouth[2]
     wide = mouth_width * (0.74 + 0.5 * width) * (1 - 0.46 * rounding)
     high = _LINE + 0.135 * aperture * (1 + 0.12 * rounding)
     lip = lip_fullness * (1 + 0.7 * rounding - 0.15 * width)
@@ -49,6 +49,7 @@ def outline(shape: MouthShape, points: int = 32) -> tuple[Tensor, Tensor]:
 
 def ellipse(x: Tensor, y: Tensor, wide: Tensor, high: Tensor) -> Tensor:
     """Signed distance to an ellipse round the origin, negative inside; exact to first order at its edge."""
-    k = torch.hypot(x / wide, y / high)
-    slope = torch.hypot(x / wide.square(), y / high.square()).clamp(min=1e-6)
+    a, b = x / wide, y / high
+    k = (a * a + b * b).sqrt()
+    slope = ((a / wide).square() + (b / high).square()).sqrt().clamp(min=1e-6)
     return torch.maximum(k * (k - 1) / slope, -torch.minimum(wide, high))

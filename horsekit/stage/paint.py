@@ -1,7 +1,7 @@
 """What is painted on the solids: faces, eyes, cloth with its pattern and emblem, and the room itself.
 
-n samples. Every edge is a signed distance turned into a share of the sample's footprint, so that no
-pattern is sharper than the picture. All colours are linear light.
+n samples; vectors and colours are [3, n]. Every edge is a signed distance turned into a share of the
+sample's footprint, so that no pattern is sharper than the picture. All colours are linear light.
 """
 
 import math
@@ -20,74 +20,91 @@ _BLUSH = (0.85, 0.16, 0.16)
 _PUPIL = (0.008, 0.008, 0.01)
 
 
+Look = dict[str, Tensor]
+
+
 def covered(distance: Tensor, footprint: Tensor) -> Tensor:
     """Share of a footprint inside an edge: 1 where distance ≪ 0, 0 where ≫ 0."""
-    return (0.5 - distance / footprint).clamp(0, 1)
+    return (0.5 - distance / footprint).clamp_(0, 1)
 
 
-def over(base: Tensor, colour, share: Tensor) -> Tensor:
-    """`colour` laid over base [n, 3] by share [n]."""
-    colour = torch.as_tensor(colour, dtype=base.dtype, device=base.device)
-    return base + share[:, None] * (colour - base)
+def over(base: Tensor, colour: Tensor, share: Tensor) -> Tensor:
+    """Colour [3, n] or [3, 1] laid over base [3, n] by share [n]."""
+    return torch.lerp(base, colour.expand_as(base), share.expand_as(base))
 
 
-def face(point: Tensor, skin: Tensor, look: dict[str, Tensor], mouth: Tensor, footprint: Tensor) -> Tensor:
-    """[n, 3] skin with blush, lips, teeth and tongue; point [n, 3] in the head's frame, mouth [n, 5]."""
-    x, y, z = point.unbind(-1)
-    shape = mouth_shape(mouth, look["mouth_width"], look["lip_fullness"])
-    ahead = covered(0.1 - z, 0.1)
+def _tint(colour: tuple[float, float, float], like: Tensor) -> Tensor:
+    return torch.tensor(colour, dtype=like.dtype, device=like.device)[:, None]
+
+
+def _length(x: Tensor, y: Tensor) -> Tensor:
+    return (x * x + y * y).sqrt_()
+
+
+def face(point: Tensor, skin: Tensor, look: Look, mouth: Tensor, footprint: Tensor) -> Tensor:
+    """[3, n] skin with blush, lips, teeth and tongue; point [3, n] in the head's frame, mouth [5, n]."""
+    x, y, z = point
+    ahead = (z * 10).clamp_(0, 1)
     cheek = ((x.abs() - look["eye_spacing"] - 0.09) / 0.11).square() + ((y + 0.16) / 0.085).square()
-    colour = over(skin, _BLUSH, 0.55 * look["blush"] * (-cheek).exp() * ahead)
+    colour = over(skin, _tint(_BLUSH, x), 0.55 * look["blush"] * (-cheek).exp() * ahead)
+    # the mouth is worked out only where it may be
+    place = ((y < 0.0) & (z > 0)).nonzero()[:, 0]
+    some, tint, mouth, foot, ahead = (
+        t.index_select(-1, place) for t in (point, colour, mouth, footprint, ahead)
+    )
+    look = {name: value.index_select(-1, place) for name, value in look.items()}
+    painted = _mouth(some, tint, look, mouth, foot, ahead)
+    return colour.index_copy_(1, place, painted)
 
-    bend = shape.smile * (x / shape.wide).square().clamp(max=1.6)
-    v = y - shape.middle - bend
+
+def _mouth(
+    point: Tensor, skin: Tensor, look: Look, mouth: Tensor, footprint: Tensor, ahead: Tensor
+) -> Tensor:
+    x, y, _ = point
+    shape = mouth_shape(mouth, look["mouth_width"], look["lip_fullness"])
+    v = y - shape.middle - shape.smile * (x / shape.wide).square().clamp_(max=1.6)
     inside = ellipse(x, v, shape.wide, shape.high)
     outside = ellipse(x, v, shape.wide + 0.8 * shape.lip, shape.high + shape.lip)
+    depth = (v / shape.high).clamp_(-1, 1)
     # the lower lip catches the light
-    lips = look["lips"] * (1.0 - 0.22 * (v / shape.high).clamp(-1, 1))[:, None]
-    colour = over(colour, lips, covered(outside, footprint) * ahead)
+    colour = over(skin, look["lips"] * (1.0 - 0.22 * depth), covered(outside, footprint) * ahead)
 
-    depth = (v / shape.high).clamp(-1, 1)
-    tongue = ellipse(x, v + 0.8 * shape.high, 0.62 * shape.wide, 1e-3 + 0.95 * shape.high * mouth[:, 4])
-    strip = torch.minimum(0.075 * mouth[:, 3], 1.5 * shape.high * mouth[:, 3])
+    tongue = ellipse(x, v + 0.8 * shape.high, 0.62 * shape.wide, 1e-3 + 0.95 * shape.high * mouth[4])
+    strip = torch.minimum(0.075 * mouth[3], 1.5 * shape.high * mouth[3])
     teeth = torch.maximum(shape.high - strip - v, x.abs() - 0.86 * shape.wide)
     hollow = over(
-        torch.tensor(_CAVITY, device=x.device).expand_as(skin),
-        _TONGUE,
-        covered(tongue, footprint) * (mouth[:, 4] > 0),
+        _tint(_CAVITY, x).expand_as(skin), _tint(_TONGUE, x), covered(tongue, footprint) * (mouth[4] > 0)
     )
-    hollow = over(hollow, _TEETH, covered(teeth, footprint) * (strip / footprint).clamp(0, 1))
-    hollow = hollow * (0.85 - 0.15 * depth)[:, None]
-    return over(colour, hollow, covered(inside, footprint) * ahead)
+    hollow = over(hollow, _tint(_TEETH, x), covered(teeth, footprint) * (strip / footprint).clamp_(0, 1))
+    return over(colour, hollow * (0.85 - 0.15 * depth), covered(inside, footprint) * ahead)
 
 
-def eye(point: Tensor, white: Tensor, look: dict[str, Tensor], blink: Tensor, footprint: Tensor) -> Tensor:
-    """[n, 3] of an eyeball; point [n, 3] on the unit ball, looking along +z; blink [n]."""
-    x, y, z = point.unbind(-1)
+def eye(point: Tensor, white: Tensor, look: Look, blink: Tensor, footprint: Tensor) -> Tensor:
+    """[3, n] of an eyeball; point [3, n] on the unit ball, looking along +z; blink [n]."""
+    x, y, z = point
     footprint = footprint / look["eye_size"]
-    away = torch.hypot(x, y) + 2 * (z < 0)
+    away = _length(x, y) + 2 * (z < 0)
     colour = over(white, look["iris"] * 0.45, covered(away - 0.62, footprint))
     colour = over(colour, look["iris"], covered(away - 0.53, footprint))
-    colour = over(colour, _PUPIL, covered(away - 0.31, footprint))
-    colour = over(
-        colour, (1.0, 1.0, 1.0), covered(torch.hypot(x + 0.2, y - 0.24) - 0.15, footprint) * (z > 0)
-    )
+    colour = over(colour, _tint(_PUPIL, x), covered(away - 0.31, footprint))
+    glint = covered(_length(x + 0.2, y - 0.24) - 0.15, footprint) * (z > 0)
+    colour = over(colour, _tint((1.0, 1.0, 1.0), x), glint)
     edge = 0.66 - 1.5 * blink
-    lid = look["skin"] * 0.82
     colour = over(colour, look["skin"] * 0.12, covered(edge - 0.09 - y, footprint))
-    return over(colour, lid, covered(edge + 0.05 - y, footprint))
+    return over(colour, look["skin"] * 0.82, covered(edge + 0.05 - y, footprint))
 
 
 def _wave(x: Tensor, period: Tensor, share: float) -> Tensor:
     """Signed distance to bands that take `share` of every period, negative inside."""
-    return ((x / period - (x / period).round()).abs() - share / 2) * period
+    turns = x / period
+    return ((turns - turns.round()).abs() - share / 2) * period
 
 
 def _pattern(x: Tensor, y: Tensor, period: Tensor, kind: Tensor) -> Tensor:
     """Signed distance to a pattern of the cloth, in the order of the parameter's choices."""
     row = (y / period).round()
     shifted = x / period + 0.5 * (row % 2)
-    dots = torch.hypot(shifted - shifted.round(), y / period - row) * period - 0.27 * period
+    dots = _length(shifted - shifted.round(), y / period - row) * period - 0.27 * period
     hoops = _wave(y + 0.03, period, 0.46)
     pins = _wave(x, 0.8 * period, 0.36)
     plaid = torch.minimum(_wave(x, 1.1 * period, 0.3), _wave(y, 1.1 * period, 0.3))
@@ -98,14 +115,14 @@ def _pattern(x: Tensor, y: Tensor, period: Tensor, kind: Tensor) -> Tensor:
 
 def _emblem(x: Tensor, y: Tensor, kind: Tensor) -> Tensor:
     """Signed distance to the chest emblem, in the order of the parameter's choices."""
-    r, ax, ay = torch.hypot(x, y), x.abs(), y.abs()
+    r, ax, ay = _length(x, y), x.abs(), y.abs()
     fifth = math.tau / 5
     angle = torch.atan2(x, y)
     angle = (angle - fifth * (angle / fifth).round()).abs()
     tip, notch = 0.215, 0.095
     nx, ny = notch * math.sin(fifth / 2), tip - notch * math.cos(fifth / 2)
     star = ((r * angle.cos() - tip) * nx + r * angle.sin() * ny) / math.hypot(nx, ny)
-    lobe = torch.hypot(ax - 0.075, y - 0.055) - 0.098
+    lobe = _length(ax - 0.075, y - 0.055) - 0.098
     point = (ax + (y + 0.01).abs() - 0.165) * 0.7071
     heart = torch.minimum(lobe, torch.maximum(point, y - 0.06))
     diamond = (ax / 0.135 + ay / 0.185 - 1) * 0.1
@@ -114,64 +131,83 @@ def _emblem(x: Tensor, y: Tensor, kind: Tensor) -> Tensor:
     return kinds.gather(0, kind[None])[0]
 
 
-def cloth(point: Tensor, look: dict[str, Tensor], footprint: Tensor) -> Tensor:
-    """[n, 3] of a garment; point [n, 3] in the torso's frame."""
-    x, y, z = point.unbind(-1)
-    garment, pattern, emblem = look["kinds"].unbind(-1)
+def cloth(point: Tensor, look: Look, footprint: Tensor) -> Tensor:
+    """[3, n] of a garment; point [3, n] in the torso's frame."""
+    x, y, z = point
+    garment, pattern, emblem = look["kinds"]
     up = y - EMBLEM_HEIGHT
     ahead = z > 0.12
     # the pattern leaves room for the emblem
-    room = torch.where((emblem > 0) & ahead, 0.235 - torch.hypot(x, up), -1.0)
+    room = torch.where((emblem > 0) & ahead, 0.235 - _length(x, up), -1.0)
     drawn = torch.maximum(_pattern(x, y, look["pattern_scale"], pattern), room)
     colour = over(look["garment"], look["pattern"], covered(drawn, footprint))
+    for kind, cut in ((2, _vee_neck), (4, _dungarees), (5, _coat)):
+        worn = (garment == kind).nonzero()[:, 0]
+        if len(worn):
+            some, tint, foot = (t.index_select(-1, worn) for t in (point, colour, footprint))
+            chosen = {name: value.index_select(-1, worn) for name, value in look.items()}
+            colour.index_copy_(1, worn, cut(some, tint, chosen, foot))
+    chest = (ahead & (up.abs() < 0.26) & (x.abs() < 0.26)).nonzero()[:, 0]
+    near, over_x, kind, foot = (t.index_select(-1, chest) for t in (up, x, emblem, footprint))
+    badge = covered(_emblem(over_x, near, kind), foot)
+    tint = over(colour.index_select(1, chest), look["emblem"].index_select(1, chest), badge)
+    return colour.index_copy_(1, chest, tint)
 
-    shirt = 0.35 + 0.65 * look["pattern"]
-    bib = torch.minimum(
-        torch.maximum(x.abs() - 0.31, y + 0.84), torch.maximum((x.abs() - 0.25).abs() - 0.06, -0.9 - y)
-    )
-    sides = torch.minimum(bib, y + 1.34)
-    colour = over(colour, shirt, covered(-sides, footprint) * (garment == 4))
 
+def _vee_neck(point: Tensor, colour: Tensor, look: Look, footprint: Tensor) -> Tensor:
+    x, y, z = point
     vee = (x.abs() - 0.52 * (y + 0.99)) * 0.88
-    front = ahead | (y > -0.75)
-    colour = over(colour, look["pattern"], covered(vee - 0.05, footprint) * ((garment == 2) & front))
-    colour = over(colour, look["skin"], covered(vee, footprint) * ((garment == 2) & front))
-
-    seam = torch.where(ahead, x.abs() - 0.013, 1.0)
-    colour = over(colour, 0.4 * look["garment"], covered(seam, footprint) * (garment == 5))
-    spaced = up - 0.22 * (up / 0.22).round().clamp(-1, 1)
-    buttons = torch.where(ahead, torch.hypot(x.abs() - 0.3, spaced) - 0.04, 1.0)
-    colour = over(colour, shirt, covered(buttons, footprint) * (garment == 5))
-    badge = torch.where(ahead, _emblem(x, up, emblem), 1.0)
-    return over(colour, look["emblem"], covered(badge, footprint))
+    front = (z > 0.12) | (y > -0.75)
+    colour = over(colour, look["pattern"], covered(vee - 0.05, footprint) * front)
+    return over(colour, look["skin"], covered(vee, footprint) * front)
 
 
-def room(origin: Tensor, direction: Tensor, paint: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
-    """Colour [n, 3] and inward normal [n, 3] of the room's wall or floor along rays [n, 3].
+def _dungarees(point: Tensor, colour: Tensor, look: Look, footprint: Tensor) -> Tensor:
+    x, y, _ = point
+    bib = torch.maximum(x.abs() - 0.31, y + 0.84)
+    straps = torch.maximum((x.abs() - 0.25).abs() - 0.06, -0.9 - y)
+    outside = torch.minimum(torch.minimum(bib, straps), y + 1.34)
+    return over(colour, 0.35 + 0.65 * look["pattern"], covered(-outside, footprint))
 
-    paint [n, 5, 3]: three wall colours, two of the floor; waves [n, W, 4] as in `Decor`.
+
+def _coat(point: Tensor, colour: Tensor, look: Look, footprint: Tensor) -> Tensor:
+    x, y, z = point
+    colour = over(colour, 0.4 * look["garment"], covered(x.abs() - 0.013, footprint) * (z > 0.12))
+    up = y - EMBLEM_HEIGHT
+    spaced = up - 0.22 * (up / 0.22).round().clamp_(-1, 1)
+    buttons = covered(_length(x.abs() - 0.3, spaced) - 0.04, footprint) * (z > 0.12)
+    return over(colour, 0.35 + 0.65 * look["pattern"], buttons)
+
+
+def room(
+    origin: Tensor, direction: Tensor, decor: Tensor, waves: Tensor, spread: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Colour and inward normal [3, n] of the room's wall or floor along rays [3, n].
+
+    decor [5, 3, n]: three wall colours, two of the floor; waves [W, 3, n] as in `Decor`;
+    spread [n]: footprint at unit depth.
     """
-    ox, oy, oz = origin.unbind(-1)
-    dx, dy, dz = direction.unbind(-1)
+    ox, oy, oz = origin
+    dx, dy, dz = direction
     square, half = dx * dx + dz * dz, ox * dx + oz * dz
-    root = (half * half - square * (ox * ox + oz * oz - WALL_RADIUS**2)).clamp(min=0).sqrt()
+    root = (half * half - square * (ox * ox + oz * oz - WALL_RADIUS**2)).clamp_(min=0).sqrt_()
     wall = (root - half) / square
-    floor = torch.where(dy < -1e-4, (FLOOR - oy) / dy, math.inf)
-    low = floor < wall
-    x, y, z = (o + torch.minimum(wall, floor) * d for o, d in ((ox, dx), (oy, dy), (oz, dz)))
+    # above the horizon the floor is never met
+    floor = (FLOOR - oy) / dy.clamp(max=-1e-4)
+    ground = covered(oy + wall * dy - FLOOR, wall * spread)
+    x, y, z = origin + torch.minimum(wall, floor) * direction
     turn = torch.atan2(x, -z)
-    swing = (waves[..., 0] * turn[:, None] + waves[..., 1] * y[:, None] + waves[..., 2]).sin()
-    first = 0.5 + 0.5 * (swing * (1 - waves[..., 3])).sum(-1) / 1.7
-    second = 0.5 + 0.5 * (swing * waves[..., 3]).sum(-1) / 1.4
-    colour = over(paint[:, 0], paint[:, 1], _smooth(first))
-    colour = over(colour, paint[:, 2], 0.75 * _smooth(second))
-    rings = 0.5 + 0.5 * (2.2 * torch.hypot(x, z)).sin()
-    ground = over(paint[:, 3], paint[:, 4], rings * covered(torch.hypot(x, z) - 5.5, torch.tensor(4.0)))
+    fields = [0.5, 0.5]
+    for i, (turns, rise, phase) in enumerate(waves):
+        fields[i % 2] = fields[i % 2] + 0.2 * (turns * turn + rise * y + phase).sin_()
+    colour = over(decor[0], decor[1], _smooth(fields[0]))
+    colour = over(colour, decor[2], 0.75 * _smooth(fields[1]))
+    away = _length(x, z)
+    rings = (0.5 + 0.5 * (2.2 * away).sin_()) * ((7.5 - away) / 4).clamp_(0, 1)
     # darker where wall and floor meet, as in any room
-    colour = colour * (1 - 0.3 * (-(y - FLOOR) / 0.5).exp())[:, None]
-    inward = torch.stack([-x / WALL_RADIUS, torch.zeros_like(x), -z / WALL_RADIUS], -1)
-    upward = torch.tensor([0.0, 1.0, 0.0], device=x.device).expand_as(inward)
-    return torch.where(low[:, None], ground, colour), torch.where(low[:, None], upward, inward)
+    colour = over(colour * (1 - 0.3 * (2 * (FLOOR - y)).exp_()), over(decor[3], decor[4], rings), ground)
+    inward = torch.stack([x * (ground - 1) / WALL_RADIUS, ground, z * (ground - 1) / WALL_RADIUS])
+    return colour, inward
 
 
 def _smooth(x: Tensor) -> Tensor:

@@ -16,15 +16,17 @@ from horsekit.stage.cast import Character
 from horsekit.stage.light import Light
 from horsekit.stage.scene import ALONE, Scene
 from horsekit.stage.seeding import generator, uniform
-from horsekit.stage.shading import shade
+from horsekit.stage.shading import Samples, shade
 from horsekit.stage.solids import Rays, Solids, coefficients, nearest, pixel_pairs, screen_bounds
 from horsekit.stage.tables import Tables, tabulate
 from horsekit.stage.truth import head_boxes, mouth_boxes, shares_in_frame, shares_unhidden
 
 # frames traced together: few enough that the work stays in the processor's cache
-_CHUNK_PIXELS = 16 * 64 * 64
-# a pixel whose neighbours' colours lie closer than this (sRGB, 0..1) is smooth: one sample is enough
-_SMOOTH = 0.03
+_CHUNK_PIXELS = 32 * 64 * 64
+# sRGB bytes of evenly spaced linear light (IEC 61966-2-1), finer than a byte even in the dark
+_LINEAR = torch.linspace(0, 1, 1 << 14, dtype=torch.float64)
+_SRGB = torch.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
+_SRGB = (_SRGB * 255).round().to(torch.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +59,9 @@ def render(
     """Render scenes, each with its mouths [characters, frames, 5] in 0..1 (aperture, width, rounding,
     teeth, tongue), to square frames of `size` pixels.
 
-    Every pixel near an edge is the mean of supersample² samples; smooth pixels take one, unless
-    edges_only is False. Raises ValueError for a mouth track of another shape.
+    Every pixel near the outline of a solid is the mean of supersample² samples; paint is smoothed by
+    its own footprint, so that the rest take one, unless edges_only is False. Raises ValueError for a
+    mouth track of another shape.
     """
     scenes, mouths = list(scenes), list(mouths)
     if len(scenes) != len(mouths):
@@ -70,7 +73,7 @@ def render(
     if not scenes:
         return []
     tables = tabulate(scenes, mouths, device)
-    total = len(tables.focal)
+    total = len(tables.position)
     step = max(1, _CHUNK_PIXELS // size**2)
     pieces, seen = [], []
     for start in range(0, total, step):
@@ -126,79 +129,107 @@ def _views(
 def _render_frames(
     tables: Tables, start: int, stop: int, size: int, supersample: int, edges_only: bool
 ) -> tuple[Tensor, Tensor]:
-    """uint8 frames [stop − start, H, W, 3] and the visible share of every person in them."""
-    device = tables.focal.device
+    """uint8 frames [stop − start, H, W, 3] and the unhidden share of every person's head in them."""
+    device = tables.frame.device
     rows = ((tables.frame >= start) & (tables.frame < stop)).nonzero()[:, 0]
-    solids = Solids(*(x[rows] for x in tables.solids))
-    rays = Rays(*(x[rows] for x in tables.rays))
+    solids = Solids(*(x.index_select(0, rows) for x in tables.solids))
+    rays = Rays(*(x.index_select(0, rows) for x in tables.rays))
     table = coefficients(solids, rays)
-    frame = tables.frame[rows] - start
-    pixel, solid = pixel_pairs(screen_bounds(solids, rays), frame, size)
     frames, pixels = stop - start, (stop - start) * size * size
+    pixel, solid = pixel_pairs(screen_bounds(solids, rays), tables.frame[rows] - start, size)
     ramp = (torch.arange(size, device=device) + 0.5) / size - 0.5
-    across = ramp.expand(frames, size, size).flatten()
-    upward = (-ramp[:, None]).expand(frames, size, size).flatten()
+    grid = torch.stack([ramp.expand(size, size), -ramp[:, None].expand(size, size)])
+    u, v = grid[:, None].expand(2, frames, size, size).reshape(2, -1)
     number = torch.arange(start, stop, device=device).repeat_interleave(size * size)
 
-    def trace(site: Tensor, where: Tensor, solid: Tensor, offsets: Tensor, spacing: float):
-        """Colour [sites, Q, 3] linear, owner and hits at `offsets` [Q, 2] round the pixels where [sites]."""
-        u, v = (r[where][None] + o[:, None] for r, o in zip((across, upward), offsets.T, strict=True))
-        depth, owner, hit = nearest(table, site, solid, u[:, site], v[:, site], len(where))
-        owner = torch.where(owner < 0, -1, rows[owner.clamp(min=0)])
-        shots = number[where, None].expand(-1, len(offsets))
-        colour = shade(
-            tables, shots.flatten(), u.T.flatten(), v.T.flatten(), depth.flatten(), owner.flatten(), spacing
-        )
-        return colour.view(len(where), len(offsets), 3), owner, hit
+    at_u, at_v = u.index_select(0, pixel), v.index_select(0, pixel)
+    depth, owner, hit = nearest(table, pixel, solid, at_u[None], at_v[None], pixels)
+    depth, owner, landed = depth[0], owner[0], hit[0].nonzero()[:, 0]
+    owner = _numbered(owner, rows)
+    seen = shares_unhidden(tables, rows, pixel[landed], solid[landed], owner, start, stop)
+    single = Samples(number, u, v, depth, owner)
+    if supersample == 1:
+        return _picture(shade(tables, single, 1 / size), frames, size), seen
 
-    everywhere = torch.arange(pixels, device=device)
-    middle = torch.zeros(1, 2, device=device)
-    colour, owner, hit = trace(pixel, everywhere, solid, middle, 1 / size)
-    hits = hit[0].nonzero()[:, 0]
-    seen = shares_unhidden(tables, rows, pixel[hits], solid[hits], owner[:, 0], start, stop)
-    colour = colour[:, 0]
-    if supersample > 1:
-        if edges_only:
-            edge = edges(_grid(encode(colour), frames), _grid(owner, frames)[..., 0]).flatten()
-        else:
-            edge = torch.ones(pixels, dtype=torch.bool, device=device)
-        where = edge.nonzero()[:, 0]
-        place = torch.full((pixels,), -1, device=device)
-        place[where] = torch.arange(len(where), device=device)
-        kept = edge[pixel].nonzero()[:, 0]
-        step = ((torch.arange(supersample, device=device) + 0.5) / supersample - 0.5) / size
-        offsets = torch.cartesian_prod(step, step)
-        fine, _, _ = trace(place[pixel[kept]], where, solid[kept], offsets, 1 / (size * supersample))
-        colour = colour.index_copy(0, where, fine.mean(1))
-    return _grid((encode(colour) * 255).round().to(torch.uint8), frames), seen
+    edge = (
+        edges(owner.view(frames, size, size)).flatten()
+        if edges_only
+        else torch.ones_like(u, dtype=torch.bool)
+    )
+    where, smooth = edge.nonzero()[:, 0], (~edge).nonzero()[:, 0]
+    place = torch.zeros(pixels, dtype=torch.long, device=device)
+    place[where] = torch.arange(len(where), device=device)
+    kept = edge.index_select(0, pixel).nonzero()[:, 0]
+    steps = ((torch.arange(supersample, device=device) + 0.5) / supersample - 0.5) / size
+    shift = torch.cartesian_prod(steps, steps).T
+    around_u, around_v = (
+        x.index_select(0, kept) + s[:, None] for x, s in zip((at_u, at_v), shift, strict=True)
+    )
+    site = place.index_select(0, pixel.index_select(0, kept))
+    fine = nearest(table, site, solid.index_select(0, kept), around_u, around_v, len(where))
+    depth, owner = fine[0], _numbered(fine[1], rows)
+    around = single.at(where)
+    if edges_only:
+        several, index = _merged(around, depth, owner, shift)
+        spacing = 1 / size
+    else:
+        many = [x.expand(len(depth), -1).flatten() for x in (around.frame, around.u, around.v)]
+        many[1:] = [(x + s[:, None]).flatten() for x, s in zip(around[1:3], shift, strict=True)]
+        several, index = Samples(*many, depth.flatten(), owner.flatten()), torch.arange(owner.numel())
+        spacing = 1 / (size * supersample)
+    together = Samples(*(torch.cat(pair) for pair in zip(single.at(smooth), several, strict=True)))
+    shaded = shade(tables, together, spacing)
+    mean = shaded[:, len(smooth) :].index_select(1, index.flatten()).view(3, len(depth), -1).mean(1)
+    colour = torch.empty(3, pixels, device=device).index_copy_(1, smooth, shaded[:, : len(smooth)])
+    return _picture(colour.index_copy_(1, where, mean), frames, size), seen
 
 
-def _grid(x: Tensor, frames: int) -> Tensor:
-    """[F · H · W, …] to [F, H, W, …] for square frames."""
-    side = round((len(x) // frames) ** 0.5)
-    return x.view(frames, side, side, *x.shape[1:])
-
-
-def encode(colour: Tensor) -> Tensor:
-    """Linear light to sRGB, both in 0..1 (IEC 61966-2-1)."""
-    colour = colour.clamp(0, 1)
-    return torch.where(
-        colour <= 0.0031308, 12.92 * colour, 1.055 * colour.clamp(min=1e-5) ** (1 / 2.4) - 0.055
+def _numbered(owner: Tensor, rows: Tensor) -> Tensor:
+    """Solids counted among `rows` as rows of the tables; −1 stays."""
+    return (
+        torch.cat([rows, rows.new_full((1,), -1)])
+        .index_select(0, owner.flatten() % (len(rows) + 1))
+        .view_as(owner)
     )
 
 
-def edges(colour: Tensor, owner: Tensor) -> Tensor:
-    """[F, H, W] where a pixel or one of its eight neighbours may hold an edge.
+def _merged(around: Samples, depth: Tensor, owner: Tensor, shift: Tensor) -> tuple[Samples, Tensor]:
+    """One sample for all that see one solid in a pixel, at their middle; and [Q, n], which is whose.
 
-    colour [F, H, W, 3] sRGB in 0..1, owner [F, H, W] solids: an edge lies between neighbours of other
-    solids or of visibly other colour.
+    around [n]: the pixels; depth, owner [Q, n]; shift [2, Q] of the samples. Paint carries its own
+    footprint, so that a solid's share of a pixel needs shading only once.
     """
+    same = owner[:, None] == owner[None]
+    share = same.to(depth.dtype)
+    share = share / share.sum(0)
+    count = len(depth)
+    rank = torch.arange(count, 0, -1, dtype=torch.uint8, device=depth.device)
+    first = count - (same.to(torch.uint8) * rank[:, None, None]).amax(0).long()
+    leads = first == torch.arange(count, device=depth.device)[:, None]
+    lead = leads.flatten().nonzero()[:, 0]
+    index = torch.zeros(owner.numel(), dtype=torch.long, device=depth.device)
+    index[lead] = torch.arange(len(lead), device=depth.device)
+    length = owner.shape[1]
+    index = index.index_select(0, (first * length + torch.arange(length, device=depth.device)).flatten())
+    moved = torch.einsum("dq,qsn->dsn", shift, share)
+    middle = (share * depth.clamp(max=1e4)[:, None]).sum(0)
+    spread = [around.frame.expand(count, -1), around.u + moved[0], around.v + moved[1], middle, owner]
+    return Samples(*(x.reshape(-1).index_select(0, lead) for x in spread)), index.view(count, length)
+
+
+def edges(owner: Tensor) -> Tensor:
+    """[F, H, W] where a pixel or one of its four neighbours sees another solid; owner [F, H, W]."""
     marked = torch.zeros_like(owner, dtype=torch.bool)
     for axis in (1, 2):
         length = owner.shape[axis] - 1
-        one, two = owner.narrow(axis, 0, length), owner.narrow(axis, 1, length)
-        jump = (colour.narrow(axis, 0, length) - colour.narrow(axis, 1, length)).abs().amax(-1) > _SMOOTH
-        step = (one != two) | jump
+        step = owner.narrow(axis, 0, length) != owner.narrow(axis, 1, length)
         marked.narrow(axis, 0, length).logical_or_(step)
         marked.narrow(axis, 1, length).logical_or_(step)
     return marked
+
+
+def _picture(colour: Tensor, frames: int, size: int) -> Tensor:
+    """Linear light [3, F · H · W] as sRGB uint8 [F, H, W, 3]."""
+    level = (colour.clamp_(0, 1) * (len(_SRGB) - 1)).round_().int()
+    encoded = _SRGB.to(colour.device).index_select(0, level.flatten()).view(3, -1)
+    return rearrange(encoded, "c (f h w) -> f h w c", f=frames, h=size)

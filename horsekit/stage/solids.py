@@ -90,7 +90,7 @@ def lens(rotation: Tensor, focal: Tensor) -> Tensor:
 
 
 def coefficients(solids: Solids, rays: Rays) -> Tensor:
-    """[M, 17] polynomial coefficients in (u, v) of the ray equation s t² + 2 h t + k = 0 and of y = o + t d.
+    """[17, M] polynomial coefficients in (u, v) of the ray equation s t² + 2 h t + k = 0 and of y = o + t d.
 
     s: 6, h: 3, k: 1, d: 3, o: 1, low, high, and whether both roots matter.
     """
@@ -107,7 +107,7 @@ def coefficients(solids: Solids, rays: Rays) -> Tensor:
     quadratic += [square[..., 1, 1], 2 * square[..., 1, 2], square[..., 2, 2]]
     cut = (a != 1) | (solids.span[..., 0] > -1) | (solids.span[..., 1] < 1)
     columns = [*quadratic, *half.unbind(-1), constant, *direction[..., 1, :].unbind(-1), origin[..., 1]]
-    return torch.stack([*columns, *solids.span.unbind(-1), cut.to(constant.dtype)], -1)
+    return torch.stack([*columns, *solids.span.unbind(-1), cut.to(constant.dtype)])
 
 
 def screen_bounds(solids: Solids, rays: Rays) -> Tensor:
@@ -153,46 +153,49 @@ def pixel_pairs(bounds: Tensor, frame: Tensor, size: int) -> tuple[Tensor, Tenso
     width, height = (right - left).long(), (bottom - top).long()
     # first one entry per solid and row, then one per pixel: no division anywhere
     solid = torch.repeat_interleave(height)
-    line = torch.arange(len(solid), device=solid.device) - (height.cumsum(0) - height)[solid]
-    start = (frame * size + top.long())[solid] + line
-    start = start * size + left.long()[solid]
-    widths = width[solid]
+    line = torch.arange(len(solid), device=solid.device)
+    start = (frame * size + top.long() - height.cumsum(0) + height) * size + left.long()
+    widths = width.index_select(0, solid)
+    start = start.index_select(0, solid) + line * size - widths.cumsum(0) + widths
     row = torch.repeat_interleave(widths)
-    pixel = torch.arange(len(row), device=row.device) + (start - (widths.cumsum(0) - widths))[row]
-    return pixel, solid[row]
+    pixel = torch.arange(len(row), device=row.device) + start.index_select(0, row)
+    return pixel, solid.index_select(0, row)
 
 
 def nearest(
     table: Tensor, site: Tensor, solid: Tensor, u: Tensor, v: Tensor, sites: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The first solid along every ray: (depth [sites, Q], inf where none; solid [sites, Q], −1 where none).
+    """The first solid along every ray: (depth [Q, sites], inf where none; solid [Q, sites], −1 where none).
 
     table from `coefficients`; site and solid [P]; u, v [Q, P] of the samples. The third value, [Q, P],
     says which pairs hit at all, hidden or not.
     """
-    c = table[solid].T
+    c = table.index_select(1, solid)
     s = (c[0] * u + c[1] * v + c[2]) * u + (c[3] * v + c[4]) * v + c[5]
     h = c[6] * u + c[7] * v + c[8]
-    root = (h * h - s * c[9]).sqrt()  # NaN where the ray misses; every test below is then false
-    reciprocal = 1 / s
-    depth = -(h + root) * reciprocal
-    cut = (c[16] > 0).nonzero()[:, 0]
+    root = (h * h - s * c[9]).sqrt_()  # NaN where the ray misses; every test below is then false
+    depth = (h + root).div_(s).neg_()
+    cut = c[16].nonzero()[:, 0]
     if len(cut):
-        some = c[:, cut]
-        other = (root[:, cut] - h[:, cut]) * reciprocal[:, cut]
-        first, second = torch.minimum(depth[:, cut], other), torch.maximum(depth[:, cut], other)
-        d = some[10] * u[:, cut] + some[11] * v[:, cut] + some[12]
+        some, u, v, h, root, s = (x.index_select(-1, cut) for x in (c, u, v, h, root, s))
+        near, far = depth.index_select(-1, cut), (root - h) / s
+        first, second = torch.minimum(near, far), torch.maximum(near, far)
+        d = some[10] * u + some[11] * v + some[12]
         y_first, y_second = some[13] + first * d, some[13] + second * d
-        good_first = (y_first >= some[14]) & (y_first <= some[15]) & (first > _NEAR)
-        good_second = (y_second >= some[14]) & (y_second <= some[15])
-        depth[:, cut] = torch.where(good_first, first, torch.where(good_second, second, math.nan))
+        first_kept = (y_first >= some[14]) & (y_first <= some[15]) & (first > _NEAR)
+        second_kept = (y_second >= some[14]) & (y_second <= some[15])
+        kept = torch.where(first_kept, first, torch.where(second_kept, second, math.nan))
+        depth.scatter_(1, cut.expand(len(u), -1), kept)
     hit = depth > _NEAR
-    samples = len(u)
-    sample, pair = hit.nonzero(as_tuple=True)
-    slot = site[pair] * samples + sample
-    depth = depth[sample, pair]
-    closest = torch.full((sites * samples,), math.inf, device=u.device).scatter_reduce(0, slot, depth, "amin")
-    front = (depth == closest[slot]).nonzero()[:, 0]
-    owner = torch.full((sites * samples,), -1, dtype=torch.long, device=u.device)
-    owner.scatter_reduce_(0, slot[front], solid[pair[front]], "amax")
-    return closest.view(sites, samples), owner.view(sites, samples), hit
+    samples = len(hit)
+    landed = hit.flatten().nonzero()[:, 0]
+    plane = torch.arange(samples, device=site.device)[:, None] * sites
+    slot = (site + plane).flatten().index_select(0, landed)
+    which = solid.expand(samples, -1).reshape(-1).index_select(0, landed)
+    depth = depth.flatten().index_select(0, landed)
+    closest = torch.full((samples * sites,), math.inf, device=site.device)
+    closest.scatter_reduce_(0, slot, depth, "amin")
+    front = (depth == closest.index_select(0, slot)).nonzero()[:, 0]
+    owner = torch.full((samples * sites,), -1, dtype=torch.long, device=site.device)
+    owner.scatter_reduce_(0, slot.index_select(0, front), which.index_select(0, front), "amax")
+    return closest.view(samples, sites), owner.view(samples, sites), hit

@@ -73,32 +73,30 @@ def _room_statics(background: Background) -> Statics:
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """A batch of scenes on the rendering device.
+    """A batch of scenes on the rendering device; what samples look up is stored column by column.
 
-    Per solid: solids, rays, frame [M], person [M] (row of the person tables, −1 for the room), bone [M],
-    paint [M], colour [M, 3], gloss [M, 2]. Per frame: path (float64, as `camera_path`), position [F, 3],
-    lens [F, 3, 3], focal [F], light [F, 7] (towards the key, key RGB, fill), decor [F, 5, 3],
-    waves [F, W, 4]. Per person, a character in one frame: pose [N, BONES, 3, 4] bone to world,
-    mouth [N, 5], blink [N], who [N], slot [N] its number in the scene, home [N] its
-    frame; per character: looks [C, L], kinds [C, 3].
+    Per solid: solids, rays, frame [M]; tags [3, M] paint, person (column of the person tables, −1 for the
+    room), bone; surfaces [19, M] world-to-local rows, a, b / 2, colour, gloss and its exponent.
+    Per frame: path (float64, as `camera_path`), position [F, 3], lens [F, 3, 3], shots [20, F] (position,
+    lens columns, towards the key, key, fill, focal), decor [15, F], waves [W · 3, F].
+    Per person, a character in one frame: pose [N, BONES, 3, 4] bone to world, poses the same as
+    [BONES · 12, N], mouth [5, N], blink [N], who [N] (row of looks), slot [N] its number in the scene,
+    home [N] its frame. Per character: looks [L, C], kinds [3, C].
     """
 
     solids: Solids
     rays: Rays
     frame: Tensor
-    person: Tensor
-    bone: Tensor
-    paint: Tensor
-    colour: Tensor
-    gloss: Tensor
+    tags: Tensor
+    surfaces: Tensor
     path: CameraPath
     position: Tensor
     lens: Tensor
-    focal: Tensor
-    light: Tensor
+    shots: Tensor
     decor: Tensor
     waves: Tensor
     pose: Tensor
+    poses: Tensor
     mouth: Tensor
     blink: Tensor
     who: Tensor
@@ -107,17 +105,22 @@ class Tables:
     looks: Tensor
     kinds: Tensor
 
-    def look(self, who: Tensor) -> dict[str, Tensor]:
-        """Numbers and colours of characters who [n], by name."""
-        numbers = self.looks[who]
-        named: dict[str, Tensor] = {"kinds": self.kinds[who]}
+    def look(self, person: Tensor) -> dict[str, Tensor]:
+        """Numbers [n], colours [3, n] and kinds [3, n] of persons [n], by name."""
+        who = self.who.index_select(0, person)
+        numbers = self.looks.index_select(1, who)
+        named = {"kinds": self.kinds.index_select(1, who)}
         for i, name in enumerate(LOOKS):
             stem, _, letter = name.rpartition("_")
             if letter == "r":
-                named[stem] = numbers[:, i : i + 3]
+                named[stem] = numbers[i : i + 3]
             elif letter not in ("g", "b"):
-                named[name] = numbers[:, i]
+                named[name] = numbers[i]
         return named
+
+    def bones(self, person: Tensor, bone: int) -> Tensor:
+        """[3, 4, n] bone to world of persons [n]."""
+        return self.poses[12 * bone : 12 * bone + 12].index_select(1, person).unflatten(0, (3, 4))
 
 
 def bone_poses(scene: Scene, mouth: Tensor) -> Tensor:
@@ -171,22 +174,34 @@ def tabulate(scenes: list[Scene], mouths: list[Tensor], device: torch.device | s
         def rows(values: Tensor, length: int = length) -> Tensor:
             return values.expand(length, *values.shape).flatten(0, 1)
 
+        inverse = torch.cat([turned, shift[..., None]], -1).flatten(0, 1)
+        tags = torch.stack(
+            [
+                rows(fixed.paint),
+                torch.where(owner < 0, -1, people + number * count + owner).flatten(),
+                rows(torch.where(owner < 0, -1, fixed.bone)),
+            ]
+        )
+        surface = [inverse.flatten(1), rows(fixed.shape[:, :1]), 0.5 * rows(fixed.shape[:, 1:2])]
+        light = torch.tensor([*scene.light.toward, *scene.light.key, scene.light.fill]).expand(length, 7)
+        glass = lens(path.rotation, path.focal).float()
+        shot = [path.position.float(), glass.mT.flatten(1), light, path.focal.float()[:, None]]
         put(
-            inverse=torch.cat([turned, shift[..., None]], -1).flatten(0, 1),
+            inverse=inverse,
             matrix=matrix.flatten(0, 1),
             shape=rows(fixed.shape),
             span=rows(fixed.span),
             reach=rows(fixed.reach),
             frame=(frames + number).expand(-1, len(owner)).flatten(),
-            person=torch.where(owner < 0, -1, people + number * count + owner).flatten(),
-            bone=rows(torch.where(owner < 0, -1, fixed.bone)),
-            paint=rows(fixed.paint),
-            colour=rows(fixed.colour),
-            gloss=rows(gloss),
-            light=torch.tensor([*scene.light.toward, *scene.light.key, scene.light.fill]).expand(length, 7),
-            decor=_decor(scene.background).expand(length, 5, 3),
-            waves=scene.background.decor.waves.expand(length, -1, 4),
+            tags=tags.T,
+            surfaces=torch.cat([*surface, rows(fixed.colour), rows(gloss)], -1),
+            position=path.position.float(),
+            lens=glass,
+            shots=torch.cat(shot, -1),
+            decor=_decor(scene.background).expand(length, -1),
+            waves=scene.background.decor.waves.flatten().expand(length, -1),
             pose=poses.flatten(0, 1),
+            poses=poses.flatten(0, 1).flatten(1),
             mouth=mouth.transpose(0, 1).flatten(0, 1),
             blink=scene.blink.to(torch.float32).T.flatten(),
             who=(cast + torch.arange(count)).expand(length, count).flatten(),
@@ -196,17 +211,18 @@ def tabulate(scenes: list[Scene], mouths: list[Tensor], device: torch.device | s
             kinds=torch.stack([looks(c).kinds for c in scene.characters]),
         )
         frames, people, cast = frames + length, people + length * count, cast + count
-    made = {name: torch.cat(values).to(device) for name, values in columns.items()}
+    made = {name: torch.cat(values) for name, values in columns.items()}
+    for name in ("tags", "surfaces", "shots", "decor", "waves", "poses", "mouth", "looks", "kinds"):
+        made[name] = made[name].T.contiguous()
+    made = {name: value.to(device) for name, value in made.items()}
     path = CameraPath(*(torch.cat(column) for column in zip(*paths, strict=True)))
     solids = Solids(*(made.pop(name) for name in Solids._fields))
-    position, focal = (x.to(device, torch.float32) for x in (path.position, path.focal))
-    glass = lens(path.rotation, path.focal).to(device, torch.float32)
-    rays = Rays(position[made["frame"]], glass[made["frame"]])
-    return Tables(solids, rays, path=path, position=position, lens=glass, focal=focal, **made)
+    rays = Rays(made["position"][made["frame"]], made["lens"][made["frame"]])
+    return Tables(solids, rays, path=path, **made)
 
 
 @lru_cache(maxsize=4096)
 def _decor(background: Background) -> Tensor:
-    """[5, 3] linear paint of wall and floor."""
+    """[15] linear paint of wall and floor."""
     paint = torch.cat([background.decor.wall, background.decor.floor])
-    return torch.tensor([linear(tuple(c)) for c in paint.tolist()])
+    return torch.tensor([linear(tuple(c)) for c in paint.tolist()]).flatten()

@@ -21,10 +21,10 @@ def _box(low: Tensor, high: Tensor, size: int) -> Tensor:
 
 def mouth_boxes(tables: Tables, size: int) -> Tensor:
     """[N, 4] box round the lips, projected from the face's surface."""
-    look = tables.look(tables.who)
+    look = tables.look(torch.arange(len(tables.who), device=tables.who.device))
     x, y = outline(mouth_shape(tables.mouth, look["mouth_width"], look["lip_fullness"]))
     depth = torch.zeros_like(x)
-    drop = JAW_DROP * tables.mouth[:, :1]
+    drop = JAW_DROP * tables.mouth[0][:, None]
     for name, (cx, cy, cz), lowered in (("skull", SKULL_CENTRE, 0 * drop), ("jaw", JAW_CENTRE, drop)):
         rx, ry, rz = (look[f"{name}_{axis}"][:, None] for axis in "xyz")
         rest = 1 - ((x - cx) / rx).square() - ((y - cy + lowered) / ry).square()
@@ -38,10 +38,10 @@ def mouth_boxes(tables: Tables, size: int) -> Tensor:
 
 def head_boxes(tables: Tables, size: int) -> Tensor:
     """[N, 4] box round all that moves with the head: skull, jaw, ears, hair and hat."""
-    ours = (tables.bone > TORSO).nonzero()[:, 0]
+    ours = (tables.tags[2] > TORSO).nonzero()[:, 0]
     solids = Solids(*(x[ours] for x in tables.solids))
     bounds = screen_bounds(solids, Rays(*(x[ours] for x in tables.rays)))
-    person = tables.person[ours][:, None].expand(-1, 2)
+    person = tables.tags[1, ours][:, None].expand(-1, 2)
     low = torch.full((len(tables.who), 2), torch.inf, device=bounds.device)
     low = low.scatter_reduce(0, person, bounds[:, [0, 2]], "amin")
     high = torch.full_like(low, -torch.inf).scatter_reduce(0, person, bounds[:, [1, 3]], "amax")
@@ -63,13 +63,15 @@ def shares_unhidden(
     the row of `tables` that is seen there, −1 for the room.
     """
     people = ((tables.home >= start) & (tables.home < stop)).nonzero()[:, 0]
-    heads = (tables.bone[rows] > TORSO)[solid].nonzero()[:, 0]
-    slot = tables.slot[tables.person[rows[solid[heads]]]]
+    if int(tables.slot[people].max()) == 0:
+        return torch.ones(len(people), device=owner.device)
+    _, person, bone = tables.tags[:, rows]
+    heads = (bone > TORSO)[solid].nonzero()[:, 0]
+    slot = tables.slot[person[solid[heads]]]
     covered = torch.zeros(2, len(owner), dtype=torch.bool, device=owner.device)
     covered[slot, pixel[heads]] = True
-    person = torch.where(owner < 0, -1, tables.person[owner.clamp(min=0)])
+    person = torch.where(owner < 0, -1, tables.tags[1, owner.clamp(min=0)])
     seen = torch.where(person < 0, -1, tables.slot[person.clamp(min=0)])
     clear = covered & (seen == torch.arange(2, device=owner.device)[:, None])
-    shares = (rearrange(x, "c (f p) -> c f p", f=stop - start).sum(-1) for x in (clear, covered))
-    clear, covered = shares
+    clear, covered = (rearrange(x, "c (f p) -> c f p", f=stop - start).sum(-1) for x in (clear, covered))
     return (clear / covered.clamp(min=1))[tables.slot[people], tables.home[people] - start]
