@@ -105,7 +105,7 @@ class BrandCharacter:
         folder = Path(folder).expanduser()
         if not folder.is_dir():
             raise CharacterError(f"{folder} is no folder. Give the folder that holds a character's {CARD}.")
-        card = _read_card(folder / CARD)
+        card = read_card(folder / CARD)
         references = {name: _references(folder, name, look) for name, look in card.looks.items()}
         return cls(
             folder,
@@ -160,7 +160,8 @@ class BrandCharacter:
         return found
 
 
-def _read_card(path: Path) -> Card:
+def read_card(path: Path) -> Card:
+    """The card in a file, checked by itself. Raises CharacterError naming every key that is wrong."""
     if not path.is_file():
         raise CharacterError(f"{path} does not exist. Write one; data/README.md shows how.")
     try:

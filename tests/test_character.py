@@ -9,7 +9,9 @@ import torch
 import yaml
 from PIL import Image
 
+from horsekit import stage
 from horsekit.character import BrandCharacter, CharacterError
+from horsekit.media import Clip
 
 TODAY = datetime.date(2026, 6, 1)
 
@@ -236,3 +238,42 @@ def test_what_is_missing_is_named(folder):
     shutil.rmtree(folder / "references")
     with pytest.raises(CharacterError, match=r"1\.png does not exist"):
         BrandCharacter.load(folder)
+
+
+SHIPPED = sorted((Path(__file__).parents[1] / "data" / "characters").iterdir())
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_character_is_whole_and_may_be_used(shipped):
+    character = BrandCharacter.load(shipped)
+    assert character.concerns() == []
+    assert all(picture.fitted(64, 64) for picture in character.pictures())
+    assert len(character.clips) >= 8 and len(character.held_out) >= 4
+    lines = [clip.extra["line"] for clip in (*character.clips, *character.held_out)]
+    for entry in (*character.clips, *character.held_out):
+        clip = Clip.open(entry.path)
+        assert clip.frames.shape[1:] == (64, 64, 3) and len(clip.frames) in (33, 65)
+        assert clip.has_sound and clip.sample_rate == 16000 and clip.waveform.abs().max() > 0.05
+        assert clip.metadata["prompt"] == entry.prompts[0]
+        assert all("[Image 1]" in prompt and entry.extra["line"] in prompt for prompt in entry.prompts)
+    assert not set(lines[:8]) & set(lines[8:])
+    assert sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file()) < 1_500_000
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
+def test_the_pictures_show_the_parameters_of_the_card(shipped):
+    character = BrandCharacter.load(shipped)
+    assert list(character.card.stage) == [parameter.name for parameter in stage.PARAMETERS]
+    true = stage.Character.from_parameters(character.parameters)
+    assert torch.allclose(true.parameters, character.parameters, atol=1e-6)
+    rendered = stage.portrait(true, 5_006_000, 128).float()
+    assert (character.pictures()[0].pixels.float() - rendered).abs().mean() < 1
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_character_is_not_of_the_pretraining_cast(shipped):
+    character = stage.Character.from_parameters(BrandCharacter.load(shipped).parameters)
+    cast = torch.stack([stage.Character.draw(seed).parameters for seed in range(500)])
+    assert stage.character_distance(cast, character.parameters).min() > 0.2
+    turn = abs(character["hair_hue"] - character["skin_hue"])
+    assert min(turn, 1 - turn) < 0.14  # a drawn character's hair is further from its skin
