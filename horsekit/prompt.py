@@ -6,7 +6,8 @@ how the camera moves, how the light falls, what is heard and where it happens.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from itertools import pairwise, zip_longest
 
 MAX_CHARACTERS = 5000
 MAX_REFERENCES = 9
@@ -155,10 +156,8 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(rf"^\s*(?P<name>{'|'.join(LAYERS)})\s*[:：]\s*", re.IGNORECASE | re.MULTILINE)
-_SENTENCE = re.compile(
-    r"(?:\"[^\"]*\"|“[^”]*”|「[^」]*」|[^.!?。！？\n\"“「]|\.(?=\d))+[.!?。！？]*"  # quotes stay whole
-    r"|[.!?。！？\"“「]+"
-)
+_QUOTE = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」")
+_SENTENCE_END = re.compile(r"[.!?]+[\"”」)]?(?=\s+[^a-z\s]|$)|[。！？]+[”」]?|\n")
 
 # Tried in this order; the first layer with a cue in the sentence takes it.
 _CUES = {
@@ -174,7 +173,7 @@ _CUES = {
     r"|illumin\w*|contrast|skin|gloss\w*|matte|oily|sheen|shin[ey]\w*)\b",
     "sound": r"\b(sound\w*|hear\w*|audi(o|ble)|microphone|listen|ambien\w*|noise|hum\w*|murmur\w*"
     r"|birds?\w*|chirp\w*|patter\w*|rustl\w*|music|quiet|silence|stillness|hush|room tone|wind|breeze"
-    r"|rain\w*|sea|surf|waves)\b",
+    r"|rain\w*|surf|sea|of waves)\b",
     "setting": r"\b(background|backdrop|behind|setting|room|street|place|scene|walls?|sky|field|hills?"
     r"|studio|interior|space|hall|set|chamber|paint|surround\w*|location|outdoors|indoors|against"
     r"|in front of)\b",
@@ -220,23 +219,27 @@ def _split_shots(text: str) -> list[tuple[str, float | None, float | None]]:
     pieces = []
     if preface := text[: headers[0].start()].strip():
         pieces.append((preface, None, None))
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
+    for header, following in zip_longest(headers, headers[1:]):
         body = text[header.end() : following.start() if following else len(text)]
         start, end = header["start"], header["end"]
         pieces.append((body, *((_seconds(start), _seconds(end)) if start else (None, None))))
     return pieces
 
 
+def _sentences(text: str) -> list[str]:
+    """The sentences of a text; what is quoted stays in one piece."""
+    covered = _QUOTE.sub(lambda quote: quote[0][0] + "x" * (len(quote[0]) - 3) + quote[0][-2:], text)
+    ends = [0, *(match.end() for match in _SENTENCE_END.finditer(covered)), len(text)]
+    return [piece for a, b in pairwise(ends) if (piece := text[a:b].strip())]
+
+
 def _parse_shot(text: str, start: float | None, end: float | None) -> Shot:
     layers: dict[str, list[str]] = {}
     labels = list(_LABEL.finditer(text))
     free = text[: labels[0].start()] if labels else text
-    for match in _SENTENCE.finditer(free):
-        if sentence := match.group(0).strip():
-            layers.setdefault(layer_of(sentence), []).append(sentence)
-    for label, following in zip(labels, [*labels[1:], None], strict=True):
+    for sentence in _sentences(free):
+        layers.setdefault(layer_of(sentence), []).append(sentence)
+    for label, following in zip_longest(labels, labels[1:]):
         words = text[label.end() : following.start() if following else len(text)].strip()
         layers.setdefault(label["name"].lower(), []).append(words)
-    known = {field.name for field in fields(Shot)}
-    assert set(layers) <= known
     return Shot(**{name: " ".join(parts) for name, parts in layers.items()}, start=start, end=end)

@@ -7,6 +7,7 @@ import ctypes
 import threading
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -157,13 +158,17 @@ def _synthesise(text: str, voice: str, pitch: int, rate: int) -> tuple[Tensor, l
         return 0
 
     callback = _Callback(receive)
+    path, data = _installed()
+    base, _, variant = voice.partition("+")
+    if variant and not (data / "voices" / "!v" / variant).is_file():  # espeak would pass it over in silence
+        raise SpeechError(
+            f"espeak-ng has no voice variant {variant!r}; use one such as 'f2' or 'm3', or none"
+        )
     with _one_at_a_time:
-        library = _load(callback)
+        library = _load(path, data, callback)
         try:
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise SpeechError(
-                    f"espeak-ng has no voice {voice!r}; use a variant such as 'f2' or 'm3', or none"
-                )
+                raise SpeechError(f"this espeak-ng has no voice {base!r}; update espeakng-loader")
             library.espeak_SetParameter(_RATE, rate, 0)
             library.espeak_SetParameter(_PITCH, pitch, 0)
             words = text.encode() + b"\0"
@@ -176,15 +181,21 @@ def _synthesise(text: str, voice: str, pitch: int, rate: int) -> tuple[Tensor, l
     return pcm.float() / 32768, marks
 
 
-def _load(callback) -> ctypes.CDLL:
+def _installed() -> tuple[Path, Path]:
+    """The library and its data, of the optional package."""
     try:
         import espeakng_loader
     except ImportError as missing:
         raise SpeechError('speech needs espeak-ng: pip install "horsekit[speech]"') from missing
-    library = ctypes.CDLL(espeakng_loader.get_library_path())
-    data = str(espeakng_loader.get_data_path()).encode()
-    if library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS | _IPA | _DONT_EXIT) < 0:
+    return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
+
+
+def _load(path: Path, data: Path, callback) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    options = _PHONEME_EVENTS | _IPA | _DONT_EXIT
+    if library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), options) < 0:
         raise SpeechError('espeak-ng found no data: pip install --force-reinstall "horsekit[speech]"')
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # it starts from the time of day
     library.espeak_SetSynthCallback(callback)
     return library
 

@@ -1,0 +1,129 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from horsekit.prompt import LAYERS, MAX_CHARACTERS, Prompt, PromptError, Shot, checked, mentions, normalised
+
+SPELLINGS = (
+    "[Image 2]",
+    "[Image2]",
+    "[image 2]",
+    "character2",
+    "Character 2",
+    "@Image2",
+    "@image 2",
+    "<sub_2>",
+)
+WORDS = st.text(st.characters(categories=("L", "N"), include_characters=" ,'"), min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_a_mention_becomes_one(spelling):
+    assert normalised(f"The fox, {spelling}, waves.") == "The fox, [Image 2], waves."
+    assert mentions(f"{spelling} and [Image 1]") == {1, 2}
+
+
+def test_plain_words_are_no_mentions():
+    text = "A character in 1920, image 3 of a series, subs and characters."
+    assert normalised(text) == text and mentions(text) == set()
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_normalising_twice_changes_nothing_more(text):
+    try:
+        once = normalised(text)
+    except PromptError:
+        return
+    assert normalised(once) == once and mentions(once) == mentions(text)
+
+
+@pytest.mark.parametrize("text", ["[Image 0] waves", "@Image12 waves", "[Image 99999999999999] waves"])
+def test_a_mention_out_of_range_is_named(text):
+    with pytest.raises(PromptError, match="numbered 1 to 9"):
+        mentions(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "references", "words"),
+    [
+        ("", None, "empty"),
+        (" \n\t", None, "empty"),
+        ("a" * 100_000, None, "100,000 characters"),
+        ("[Image 3] waves to [Image 1]", 2, r"\[Image 3\].*2 given"),
+        ("[Image 1] waves", 0, "none was given"),
+        (None, None, "NoneType"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used_is_refused_with_the_reason(text, references, words):
+    with pytest.raises(PromptError, match=words):
+        checked(text, references)
+
+
+def test_the_longest_prompt_is_kept_whole():
+    assert len(checked("a" * MAX_CHARACTERS)) == MAX_CHARACTERS
+
+
+@given(st.dictionaries(st.sampled_from(LAYERS), WORDS.map(str.strip).filter(bool), min_size=1))
+@settings(max_examples=100, deadline=None)
+def test_labelled_text_reads_back_exactly(layers):
+    prompt = Prompt.of({name: normalised(words) for name, words in layers.items()})
+    assert Prompt.parse(prompt.text(labels=True)) == prompt
+
+
+def test_shots_with_timecodes_read_back():
+    prompt = Prompt(
+        (
+            Shot(dialogue='[Image 1] says: "hello"', camera="The camera pans left", start=0.0, end=1.28),
+            Shot(action="[Image 1] nods", light="Warm light from the left", start=1.28, end=64.5),
+        )
+    )
+    text = prompt.text(labels=True)
+    assert "[00:00-00:01.280]" in text and "[00:01.280-01:04.500]" in text
+    assert Prompt.parse(text) == prompt
+
+
+def test_numbered_shots_read_back():
+    prompt = Prompt((Shot(subject="A fox"), Shot(subject="A crow", sound="Wind")))
+    assert Prompt.parse(prompt.text(labels=True)) == prompt
+
+
+def test_free_text_is_sorted_into_layers_and_quotes_stay_whole():
+    shot = Prompt.parse(
+        'A close portrait of @Image1. @Image1 says: "Wait. The camera, the light!" '
+        "The camera pushes in slowly. Warm key light from the left, matte skin. We hear rain. "
+        "Before a pale wall."
+    ).shots[0]
+    assert shot.subject == "A close portrait of [Image 1]."
+    assert shot.dialogue == '[Image 1] says: "Wait. The camera, the light!"'
+    assert shot.camera == "The camera pushes in slowly."
+    assert shot.light.startswith("Warm key light") and shot.sound == "We hear rain."
+    assert shot.setting == "Before a pale wall."
+
+
+@given(st.text(max_size=300).filter(lambda text: text.strip()))
+@settings(max_examples=100, deadline=None)
+def test_parsing_loses_no_letter(text):
+    try:
+        text = checked(text)
+        shots = Prompt.parse(text).shots
+    except PromptError:
+        return
+    kept = "".join("".join(shot.layers.values()) for shot in shots)
+    if ":" not in text and "：" not in text and "[" not in text:
+        assert sorted(filter(str.isalnum, kept)) == sorted(filter(str.isalnum, text))
+
+
+def test_a_layer_is_replaced_alone():
+    prompt = Prompt.parse("A fox waves. The camera pans left.").with_layer("camera", "The camera is still.")
+    assert prompt.text() == "A fox waves. The camera is still."
+    with pytest.raises(PromptError, match="smell"):
+        prompt.with_layer("smell", "roses")
+    with pytest.raises(PromptError, match="smell"):
+        Prompt.of({"smell": "roses"})
+
+
+@pytest.mark.parametrize("times", [(1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (None, 1.0)])
+def test_an_impossible_shot_is_refused(times):
+    with pytest.raises(PromptError, match="shot"):
+        Shot(subject="A fox", start=times[0], end=times[1])
