@@ -4,8 +4,10 @@ from horsekit.stage.background import Background, Markers
 from horsekit.stage.camera import MOVES, SPEEDS, CameraMove, CameraPath, camera_path
 from horsekit.stage.cast import PARAMETERS, Character, Parameter, Voice, character_distance
 from horsekit.stage.light import COLOURS, DIRECTIONS, GLOSS, STOPS, Light
+from horsekit.stage.record import Truth
 from horsekit.stage.render import RenderedView, portrait, render
 from horsekit.stage.scene import ALONE, PAIR, Placement, Scene, blink_track, default_distance, head_motion
+from horsekit.stage.script import Line, Script, stage, stage_batch
 
 __all__ = [
     "ALONE",
@@ -22,11 +24,14 @@ __all__ = [
     "CameraPath",
     "Character",
     "Light",
+    "Line",
     "Markers",
     "Parameter",
     "Placement",
     "RenderedView",
     "Scene",
+    "Script",
+    "Truth",
     "Voice",
     "blink_track",
     "camera_path",
@@ -35,4 +40,6 @@ __all__ = [
     "head_motion",
     "portrait",
     "render",
+    "stage",
+    "stage_batch",
 ]
