@@ -1,0 +1,123 @@
+"""From a config to the parts that the loop runs: model, batches, objective."""
+
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from horsekit.dataset.batches import Batches
+from horsekit.dataset.folder import LatentCache, encode_folder
+from horsekit.dataset.latents import LatentDataset
+from horsekit.dataset.sample import Recipe
+from horsekit.engine.config import ROOT, ConfigError, DataConfig, TrainConfig
+from horsekit.engine.launch import Place
+from horsekit.flow import Objective
+from horsekit.tokenizers import Tokenizers, load_tokenizers
+from horsekit.transformer import TransformerConfig, UnifiedTransformer, load_transformer
+
+LATENTS = Path("cache") / "latents"
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def build_model(config: TrainConfig) -> UnifiedTransformer:
+    """A fresh model for pretrain, else the one to go on from; for lora frozen, with an adapter to train.
+
+    Errors: ValueError naming a model that is not there.
+    """
+    if config.mode == "pretrain":
+        torch.manual_seed(config.seed)
+        return UnifiedTransformer(_architecture(config.model))
+    model = load_transformer(weights_folder(config.model)).float()
+    if config.mode == "lora":
+        from horsekit.adapters.lora import add_lora
+
+        torch.manual_seed(config.seed)
+        add_lora(model, config.lora.rank, config.lora.alpha, config.lora.scope)
+    return model
+
+
+def build_objective(config: TrainConfig) -> Objective:
+    """The loss that the config asks for."""
+    return Objective(shift=config.objective.shift, audio_weight=config.objective.audio_weight)
+
+
+def build_batches(
+    data: DataConfig, config: TrainConfig, tokenizers: Tokenizers, folder: Path, place: Place
+) -> Batches:
+    """This process's batches; what is not cached yet is rendered or encoded first, with a progress bar."""
+    if place.first:
+        _fill_cache(data, folder)
+    dist.barrier()
+    if data.kind == "stage":
+        samples = LatentDataset.open(ROOT / data.path)
+    else:
+        samples = _folder_samples(data, tokenizers, place)
+    recipe = Recipe(**data.recipe)
+    return Batches(samples, tokenizers.text, config.batch_size, recipe, config.seed, place.rank, place.world)
+
+
+def open_tokenizers(config: TrainConfig) -> tuple[Tokenizers, Path]:
+    """The tokenizers of a model that ships with horsekit or of a folder, and that folder."""
+    folder = _shipped(config.tokenizers)
+    return load_tokenizers(folder), folder
+
+
+def weights_folder(model: str) -> Path:
+    """The folder with config.json and weights of a model's name, its folder, or a run's `weights`."""
+    folder = _shipped(model)
+    return folder / "transformer" if (folder / "transformer").is_dir() else folder
+
+
+def _shipped(name: str) -> Path:
+    places = (ROOT / name, ROOT / "horsekit" / "weights" / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    known = sorted(path.name for path in places[1].parent.glob("*") if path.is_dir())
+    raise ConfigError(
+        f"there is no model {name!r}; give a folder, or one of {', '.join(known) or 'none yet'}"
+    )
+
+
+def _architecture(model: str) -> TransformerConfig:
+    file = ROOT / model
+    return TransformerConfig.open(file) if file.suffix == ".json" else TransformerConfig.preset(model)
+
+
+def _fill_cache(data: DataConfig, tokenizers: Path) -> None:
+    if data.kind != "stage" or data.clips is None:
+        return
+    from horsekit.dataset.stage import StagePlan, build
+
+    build(
+        StagePlan(
+            folder=ROOT / data.path,
+            tokenizers=tokenizers,
+            clips=data.clips,
+            first_seed=data.first_seed,
+            split=data.split,
+            seconds=data.seconds,
+            size=data.size,
+        )
+    )
+
+
+def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> LatentDataset:
+    cache = LatentCache(ROOT / LATENTS, tokenizers, (data.size, data.size))
+    pictures = [picture for name in data.references for picture in _pictures(ROOT / name)]
+    encode = lambda: LatentDataset.of(encode_folder(ROOT / data.path, pictures, cache))  # noqa: E731
+    if place.first:
+        samples = encode()
+        dist.barrier()
+        return samples
+    dist.barrier()
+    return encode()
+
+
+def _pictures(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    found = sorted(path for path in place.iterdir() if path.suffix.lower() in PICTURES)
+    if not found:
+        raise ConfigError(f"data.references: {place} holds no picture ({', '.join(PICTURES)})")
+    return found

@@ -1,0 +1,290 @@
+"""The training loop on a DeepSpeed engine."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from tqdm.auto import tqdm
+
+from horsekit.dataset.batches import step_generator
+from horsekit.engine.checkpoint import Progress, forget, load_checkpoint, save_checkpoint
+from horsekit.engine.config import ROOT, TrainConfig, zero_config
+from horsekit.engine.ema import Ema
+from horsekit.engine.export import export_weights
+from horsekit.engine.launch import Place
+from horsekit.engine.log import Meter, RunLog
+from horsekit.engine.optimizer import build_optimizer
+from horsekit.engine.schedule import rate_factor, used_share
+from horsekit.flow import Losses
+from horsekit.media import replacing
+from horsekit.sequence import Batch
+
+CHECKPOINTS, WEIGHTS, PREVIEWS = "checkpoints", "weights", "previews"
+NOISE_STREAM, HELD_OUT_STREAM = 1 << 40, 1 << 41  # apart from the seeds that draw the samples
+
+
+class BatchSource(Protocol):
+    """Batches as a pure function of the step."""
+
+    def at(self, step: int) -> Batch: ...
+
+
+Loss = Callable[[nn.Module, Batch, torch.Generator], Losses]
+Preview = Callable[[nn.Module, int, Path], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run ended: its folder, its averaged weights, and whether it is complete or was interrupted."""
+
+    folder: Path
+    weights: Path
+    progress: Progress
+    complete: bool
+
+
+def train(
+    config: TrainConfig,
+    place: Place,
+    model: nn.Module,
+    batches: BatchSource,
+    objective: Loss,
+    held_out: BatchSource | None = None,
+    preview: Preview | None = None,
+) -> RunResult:
+    """Train until the steps or the minutes are used up; SIGINT or SIGTERM ends it with a checkpoint.
+
+    Every process calls this with its own batches. preview(model, step, folder) is called with the averaged
+    weights in the model. Errors: ValueError for a checkpoint of another run, or when the loss is not finite.
+    """
+    run = Run(config, place, model, batches, objective, held_out, preview)
+    with interrupts() as interrupted:
+        return run.until_done(interrupted)
+
+
+class Run:
+    """A run under way."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        place: Place,
+        model: nn.Module,
+        batches: BatchSource,
+        objective: Loss,
+        held_out: BatchSource | None,
+        preview: Preview | None,
+    ) -> None:
+        self.config, self.place = config, place
+        self.batches, self.objective = batches, objective
+        self.held_out, self.preview = held_out, preview
+        self.folder = ROOT / config.folder
+        self.engine = start_engine(config, model.to(place.device))
+        self.ema = Ema(self.engine.module, config.ema.decay, config.ema.every)
+        checkpoints = self.folder / CHECKPOINTS
+        if config.resume == "never":
+            forget(checkpoints)
+        self.progress = load_checkpoint(checkpoints, self.engine, self.ema, config)
+        self.meter = Meter()
+        self.log = self._open_log() if place.first else None
+
+    def until_done(self, interrupted: threading.Event) -> RunResult:
+        """Step until the run is over or interrupted, then leave a checkpoint and the averaged weights."""
+        config, bar = self.config, self._bar()
+        before, start = self.progress.minutes, time.monotonic()
+        saved = read = start
+        while True:
+            self.progress.minutes = before + (time.monotonic() - start) / 60
+            used = used_share(self.progress.step, config.steps, self.progress.minutes, config.max_minutes)
+            due = time.monotonic() - saved > 60 * config.checkpoint_minutes
+            used, stop, due = self._agreed(used, interrupted.is_set(), due)
+            if used >= 1 or stop:
+                break
+            if due:
+                self._save()
+                saved = time.monotonic()
+            norm = self._step(used)
+            step = self.progress.step
+            bar.update()
+            if step % config.log_every == 0 or step == config.steps:
+                now = time.monotonic()
+                self._report(bar, used, norm, now - read, now - start)
+                read = now
+            if config.evaluate_every and step % config.evaluate_every == 0:
+                self._evaluate()
+            if config.preview_every and step % config.preview_every == 0:
+                self._preview()
+        bar.close()
+        self._save()
+        if self.log is not None:
+            self.log.close()
+        return RunResult(self.folder, self.folder / WEIGHTS, self.progress, complete=used >= 1)
+
+    def _step(self, used: float) -> float:
+        """One update of the weights; returns the norm of the gradient before it was clipped."""
+        config, step = self.config, self.progress.step
+        factor = rate_factor(step, used, config.schedule)
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        for part in range(config.accumulation):
+            micro = step * config.accumulation + part
+            batch = self.batches.at(micro).to(self.place.device)
+            generator = step_generator(config.seed + NOISE_STREAM, self.place.rank, micro)
+            losses = self.objective(self.engine, batch, generator)
+            self.engine.backward(losses.total)
+            self.meter.add(losses)
+            if config.zero == 0 and part == config.accumulation - 1:
+                norm = nn.utils.clip_grad_norm_(self._trainable(), config.gradient_clip or float("inf"))
+            self.engine.step()
+        if config.zero:
+            norm = self.engine.get_global_grad_norm()
+        self.progress.step += 1
+        self.progress.samples += config.clips_per_step * self.place.world
+        self.ema.update(self.progress.step)
+        return float(norm)
+
+    def _trainable(self) -> list[nn.Parameter]:
+        return [p for p in self.engine.module.parameters() if p.requires_grad]
+
+    def _agreed(self, used: float, stop: bool, due: bool) -> tuple[float, bool, bool]:
+        """What the furthest process says, since clocks and signals differ between processes."""
+        if self.place.world == 1:
+            return used, stop, due
+        votes = torch.tensor([used, float(stop), float(due)], dtype=torch.float64, device=self.place.device)
+        dist.all_reduce(votes, dist.ReduceOp.MAX)
+        used, stop, due = votes.tolist()
+        return used, bool(stop), bool(due)
+
+    def _report(self, bar: tqdm, used: float, norm: float, seconds: float, total: float) -> None:
+        means = self.meter.read()
+        if self.log is None:
+            return
+        step, config = self.progress.step, self.config
+        logged = min(config.log_every, step)
+        speed = logged * config.clips_per_step * self.place.world / seconds
+        used = used_share(step, config.steps, self.progress.minutes, config.max_minutes)
+        left = self.progress.minutes * 60 * (1 - used) / used
+        lr = self.engine.optimizer.param_groups[-1]["lr"]
+        self.log.write(
+            {
+                "step": step,
+                "steps": config.steps,
+                "seconds": round(self.progress.minutes * 60, 1),
+                "samples": self.progress.samples,
+                **means,
+                "lr": lr,
+                "grad_norm": round(norm, 4),
+                "clips_per_second": round(speed, 2),
+                "eta_seconds": round(left, 1),
+            }
+        )
+        bar.set_postfix_str(f"loss {means['loss']:.3f}, {speed:.1f} clips/s, {left / 60:.0f} min to go")
+
+    def _evaluate(self) -> None:
+        """The averaged weights on fixed held-out batches with fixed noise."""
+        meter = Meter()
+        self.engine.eval()
+        with self.ema.applied(), torch.no_grad():
+            for index in range(self.config.evaluate_batches):
+                generator = step_generator(self.config.seed + HELD_OUT_STREAM, self.place.rank, index)
+                meter.add(
+                    self.objective(self.engine, self.held_out.at(index).to(self.place.device), generator)
+                )
+        self.engine.train()
+        means = meter.read()
+        if self.log is not None:
+            self.log.write({"step": self.progress.step, "samples": self.progress.samples, "held_out": means})
+
+    def _preview(self) -> None:
+        if self.preview is None:
+            return
+        with self.ema.applied(), gathered(self.engine.module):
+            if self.place.first:
+                self.preview(self.engine.module, self.progress.step, self.folder / PREVIEWS)
+        self.engine.train()
+        dist.barrier()
+
+    def _save(self) -> None:
+        save_checkpoint(self.folder / CHECKPOINTS, self.engine, self.ema, self.progress, self.config)
+        with self.ema.applied(), gathered(self.engine.module):
+            if self.place.first:
+                export_weights(self.engine.module, self.folder / WEIGHTS, self.config, self.progress)
+        dist.barrier()
+
+    def _open_log(self) -> RunLog:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / "config.yaml") as draft:
+            draft.write_text(self.config.to_yaml(), encoding="utf-8")
+        return RunLog(self.folder, self.config, self.progress.step)
+
+    def _bar(self) -> tqdm:
+        return tqdm(
+            desc=self.config.name,
+            total=self.config.steps,
+            initial=self.progress.step,
+            unit="step",
+            disable=not self.place.first,
+        )
+
+
+def start_engine(config: TrainConfig, model: nn.Module) -> Any:
+    """A DeepSpeed engine over the model's trainable weights."""
+    import deepspeed
+
+    settings = zero_config(config.zero) | {
+        "train_micro_batch_size_per_gpu": config.batch_size,
+        "gradient_accumulation_steps": config.accumulation,
+        # without ZeRO the loop clips, since only then is the norm known
+        "gradient_clipping": config.gradient_clip if config.zero else 0.0,
+        "steps_per_print": 2**40,
+    }
+    if config.precision == "bf16":
+        settings["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
+    model.gradient_checkpointing = config.gradient_checkpointing
+    engine, *_ = deepspeed.initialize(
+        model=model,
+        optimizer=build_optimizer(model, config.optimizer),
+        config=settings,
+        dist_init_required=False,
+    )
+    return engine
+
+
+@contextmanager
+def gathered(model: nn.Module) -> Iterator[None]:
+    """Whole weights inside the block, where ZeRO 3 has cut them up."""
+    import deepspeed
+
+    parameters = [p for p in model.parameters() if hasattr(p, "ds_tensor")]
+    with deepspeed.zero.GatheredParameters(parameters, enabled=bool(parameters)):
+        yield
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal ends the process as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _frame: Any) -> None:
+        event.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,44 @@
+"""Train a model: deepspeed (or torchrun, or python) training/train.py configs/train/X.yaml key=value ..."""
+
+import argparse
+import sys
+
+from horsekit.engine import ConfigError, load_config
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="a file of configs/train/")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="put over the file, e.g. steps=100")
+    parser.add_argument("--local_rank", help=argparse.SUPPRESS)  # passed by the deepspeed launcher
+    options = parser.parse_args()
+    try:
+        config = load_config(options.config, options.overrides)
+    except ConfigError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+
+    from horsekit.engine import assemble
+    from horsekit.engine.launch import launch
+    from horsekit.engine.loop import train
+
+    place = launch()
+    tokenizers, folder = assemble.open_tokenizers(config)
+    batches = assemble.build_batches(config.data, config, tokenizers, folder, place)
+    held_out = config.held_out and assemble.build_batches(config.held_out, config, tokenizers, folder, place)
+    result = train(
+        config,
+        place,
+        assemble.build_model(config),
+        batches,
+        assemble.build_objective(config),
+        held_out=held_out,
+    )
+    if place.first:
+        how = "finished" if result.complete else "stopped; the same command goes on from here"
+        print(f"{how}: step {result.progress.step}, {result.weights}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
