@@ -68,11 +68,11 @@ def references(slots: Sequence[Sequence[Picture]]) -> str:
 def measures(rows: Iterable[Measure]) -> str:
     """Numbers with their meaning."""
     cells = (
-        f'<div title="{escape(row.note)}"><dt>{escape(row.name)}</dt><dd>{escape(row.value)}</dd>'
+        f"<div><span>{escape(row.name)}</span><strong>{escape(row.value)}</strong>"
         f"<small>{escape(row.note)}</small></div>"
         for row in rows
     )
-    return f'<dl class="hk-measures">{"".join(cells)}</dl>'
+    return f'<div class="hk-measures">{"".join(cells)}</div>'
 
 
 def message(text: str, kind: str = "note") -> str:

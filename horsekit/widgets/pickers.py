@@ -86,7 +86,7 @@ def light_picker(text: w.Textarea) -> LayerPicker:
     choices = {
         "side": _dropdown("Light", sides),
         "colour": _dropdown("", list(COLOURS), "warm"),
-        "contrast": _dropdown("", [(f"{stop} contrast", stop) for stop in STOPS], "low"),
+        "contrast": _dropdown("Contrast", list(STOPS), "low"),
         "skin": _dropdown("", [(f"{gloss} skin", gloss) for gloss in GLOSS], "matte"),
     }
     return LayerPicker(text, "light", choices, light_words)

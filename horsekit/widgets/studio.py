@@ -84,7 +84,7 @@ class Studio(w.VBox):
         self.stop = w.Button(description="Stop", icon="stop", disabled=True)
         self.progress = w.IntProgress(0, 0, 1)
         self.status, self.message = w.HTML(), w.HTML()
-        self.screen, self.beside, self.history = w.HTML(), w.HTML(), w.HBox()
+        self.screen, self.beside, self.history = w.HTML(), w.HTML().add_class("hk-beside"), w.HBox()
         self.dice.on_click(lambda _: setattr(self.seed, "value", random.randrange(100_000)))
         self.generate.on_click(lambda _: self._begin())
         self.stop.on_click(lambda _: self._ask_to_stop())

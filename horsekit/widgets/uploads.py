@@ -33,6 +33,8 @@ class Slot(w.HBox):
     ) -> None:
         self.number, self._complain = number, complain
         self.upload = w.FileUpload(accept="image/*", multiple=True, description="Add pictures", icon="plus")
+        # the button counts the files of its last upload, which says nothing here: the style writes it anew
+        self.upload.add_class("hk-upload")
         self.clear = w.Button(
             description="Clear", icon="times", tooltip=f"Remove all pictures of [Image {number}]"
         )
@@ -71,7 +73,7 @@ class Uploads(w.VBox):
     def __init__(self, complain: Callable[[str], None], references: Sequence[Sequence[Picture]] = ()) -> None:
         given = [*references, *[()] * (MAX_SLOTS - len(references))]
         self.slots = [Slot(number, complain, pictures) for number, pictures in enumerate(given, start=1)]
-        self.add = w.Button(description="Another character", icon="user-plus")
+        self.add = w.Button(description="Another character", icon="user-plus").add_class("hk-more")
         self.add.on_click(lambda _: self._reveal(self._revealed + 1))
         super().__init__()
         self._reveal(max(1, len(references)))
