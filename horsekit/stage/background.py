@@ -65,7 +65,7 @@ class Background:
         turn = uniform(source, 0.0, 1.0)
         hues = torch.randperm(_NEAR + _AROUND, generator=source).tolist()
         colours = [
-            colorsys.hsv_to_rgb((turn + h / len(hues)) % 1.0, 0.72 if h % 2 else 0.5, 0.92 if h % 2 else 0.98)
+            colorsys.hsv_to_rgb((turn + h / len(hues)) % 1.0, 0.64 if h % 2 else 0.42, 0.9 if h % 2 else 0.98)
             for h in hues
         ]
         return Markers(torch.tensor(places), torch.tensor(radii), torch.tensor(colours))

@@ -38,11 +38,11 @@ TARGET = (0.0, -0.2, 0.0)
 _EXTENT = {
     "pan": math.radians(12),
     "tilt": math.radians(11),
-    "dolly": 0.36,
+    "dolly": 0.32,
     "truck": 0.75,
     "orbit": math.radians(65),
     "crane": 1.5,
-    "zoom": 0.31,
+    "zoom": 0.28,
 }
 _BACKWARD = ("right", "down", "out")
 

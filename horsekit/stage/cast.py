@@ -47,8 +47,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     _hue("skin_hue", "colour wheel"),
     _continuous("skin_saturation", 0.28, 0.66, "HSV saturation"),
     _continuous("skin_value", 0.66, 0.97, "HSV value"),
-    _continuous("eye_size", 0.125, 0.175, "radius of an eyeball"),
-    _continuous("eye_spacing", 0.185, 0.235, "half the distance between the eyes"),
+    _continuous("eye_size", 0.135, 0.18, "radius of an eyeball"),
+    _continuous("eye_spacing", 0.195, 0.24, "half the distance between the eyes"),
     _hue("iris_hue", "colour wheel"),
     _kind("nose_kind", "shape of the nose", "button", "round", "long", "wide", "beak"),
     _continuous("nose_size", 0.8, 1.25, "scale of the nose"),
@@ -76,7 +76,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     _continuous("lip_fullness", 0.028, 0.052, "thickness of a lip"),
     _hue("lip_hue", "colour wheel"),
     _continuous("brow_thickness", 0.018, 0.045, "half thickness of a brow"),
-    _continuous("brow_tilt", -0.35, 0.35, "turn of a brow in radians, outer end down"),
+    _continuous("brow_tilt", -0.16, 0.40, "turn of a brow in radians, outer end down"),
     _continuous("cheek_blush", 0.0, 0.8, "strength of the blush on the cheeks"),
 )
 
@@ -120,6 +120,9 @@ class Character:
         for part in ("pattern_hue", "emblem_hue"):
             drawn[part] = (drawn["garment_hue"] + uniform(source, 0.2, 0.8)) % 1.0
         drawn["lip_hue"] = (1.0 + uniform(source, -0.08, 0.03)) % 1.0
+        # a bare head every fourth time, or the hair would hardly be seen
+        if uniform(source, 0, 1) < 0.15:
+            drawn["hat_kind"] = 0.0
         if drawn["hat_kind"] > 0:
             drawn["hair_kind"] = _stored("hair_kind", choice(source, _HATS_OVER))
         values = [drawn[p.name] for p in PARAMETERS]

@@ -15,7 +15,7 @@ COLOURS = {
     "mint": (0.62, 1.13, 0.84),
 }
 # photographic stops between the lit side and the shadow side
-STOPS = {"low": 1.0, "medium": 2.0, "high": 3.3}
+STOPS = {"low": 0.8, "medium": 1.6, "high": 2.6}
 # strength and exponent of the highlight on skin
 GLOSS = {"matte": (0.0, 12.0), "normal": (0.16, 22.0), "oily": (0.75, 55.0)}
 _ELEVATION = math.radians(32)

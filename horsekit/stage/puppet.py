@@ -195,7 +195,7 @@ def _hair(b: _Build) -> None:
     w, h, top = c["head_width"], c["head_height"], SKULL_CENTRE[1] + c["head_height"]
     kind = c["hair_kind"]
     if kind in ("short", "bob", "long", "pigtails", "buns"):
-        cap = ball((0, 0.07, -0.04), (w + 0.045, h + 0.04, 0.94 * w + 0.045), pitch=-0.5, low=0.42)
+        cap = ball((0, 0.07, -0.04), (w + 0.045, h + 0.04, 0.94 * w + 0.045), pitch=-0.42, low=0.3)
         b.add(cap, "hair", gloss=_SATIN)
         b.add(ball((0, 0.04, -0.12), (w + 0.03, h, 0.84 * w)), "hair", gloss=_SATIN)
     match kind:
@@ -228,28 +228,28 @@ def _hat(b: _Build) -> None:
     dark = tuple(0.45 * x for x in b.tint["hat"])
     match c["hat_kind"]:
         case "beanie":
-            b.add(ball((0, 0.28, -0.02), (0.95 * w + 0.05, 0.43, 0.92 * w + 0.05), low=0.0), "hat")
-            b.add(ball((0, 0.31, -0.02), (0.97 * w + 0.06, 0.085, 0.94 * w + 0.06)), trim)
-            b.add(ball((0, 0.75, -0.02), (0.12, 0.11, 0.12)), trim)
+            b.add(ball((0, 0.3, -0.02), (0.93 * w + 0.05, 0.42, 0.9 * w + 0.05), low=0.0), "hat")
+            b.add(ball((0, 0.35, -0.02), (0.92 * w + 0.07, 0.1, 0.9 * w + 0.07)), trim)
+            b.add(ball((0, 0.77, -0.02), (0.16, 0.15, 0.16)), trim)
         case "top hat":
             b.add(cone((0, 0.36, 0), (0, 0.39, 0), w * 0.6, w + 0.17), "hat", gloss=_SATIN)
-            b.add(cone((0, 0.36, 0), (0, 0.9, 0), w * 0.82, w * 0.9), "hat", gloss=_SATIN)
-            b.add(ball((0, 0.9, 0), (w * 0.9, 0.035, w * 0.9)), "hat", gloss=_SATIN)
-            b.add(cone((0, 0.38, 0), (0, 0.5, 0), w * 0.835, w * 0.855), trim)
+            b.add(cone((0, 0.36, 0), (0, 0.8, 0), w * 0.82, w * 0.9), "hat", gloss=_SATIN)
+            b.add(ball((0, 0.8, 0), (w * 0.9, 0.035, w * 0.9)), "hat", gloss=_SATIN)
+            b.add(cone((0, 0.38, 0), (0, 0.5, 0), w * 0.84, w * 0.862), trim)
         case "party hat":
-            b.add(cone((0, 0.37, 0), (0, 0.97, 0), w * 0.82, 0.01), "hat")
+            b.add(cone((0, 0.37, 0), (0, 0.93, 0), w * 0.82, 0.01), "hat")
             for y in (0.47, 0.66):
-                radius = [w * 0.82 * (0.97 - h) / 0.6 + 0.008 for h in (y, y + 0.075)]
+                radius = [w * 0.82 * (0.93 - h) / 0.56 + 0.008 for h in (y, y + 0.075)]
                 b.add(cone((0, y, 0), (0, y + 0.075, 0), *radius), trim)
-            b.add(ball((0, 0.94, 0), (0.075,) * 3), trim)
+            b.add(ball((0, 0.9, 0), (0.085,) * 3), trim)
         case "sun hat":
             b.add(ball((0, 0.36, -0.02), (0.86 * w, 0.38, 0.86 * w), low=0.0), "hat")
             b.add(cone((0, 0.41, -0.02), (0, 0.34, -0.02), 0.7 * w, w + 0.34), "hat")
             b.add(cone((0, 0.38, -0.02), (0, 0.49, -0.02), 0.88 * w, 0.84 * w), trim)
         case "cap":
-            b.add(ball((0, 0.3, -0.02), (0.95 * w + 0.04, 0.38, 0.92 * w + 0.05), low=0.0), "hat")
-            b.add(ball((0, 0.335, 0.78 * w), (0.78 * w, 0.04, 0.34), pitch=0.1), trim)
-            b.add(ball((0, 0.68, -0.02), (0.06, 0.035, 0.06)), trim)
+            b.add(ball((0, 0.31, -0.03), (0.9 * w + 0.04, 0.34, 0.9 * w + 0.05), low=0.0), "hat")
+            b.add(ball((0, 0.375, 0.8 * w), (0.8 * w, 0.05, 0.46), pitch=0.32), trim)
+            b.add(ball((0, 0.65, -0.03), (0.07, 0.04, 0.07)), trim)
         case "beret":
             b.add(ball((0.07, 0.46, -0.03), (w + 0.13, 0.2, w + 0.08), pitch=-0.1, roll=-0.22), "hat")
             b.add(ball((0, 0.36, 0.0), (0.9 * w, 0.07, 0.88 * w), roll=-0.1), dark)
@@ -260,7 +260,7 @@ def _hat(b: _Build) -> None:
             for i in range(9):
                 angle = math.tau * i / 9
                 x, z = math.sin(angle), math.cos(angle)
-                base, tip = (0.86 * w * x, 0.57, 0.86 * w * z), (0.95 * w * x, 0.8, 0.95 * w * z)
+                base, tip = (0.86 * w * x, 0.57, 0.86 * w * z), (0.95 * w * x, 0.77, 0.95 * w * z)
                 b.add(cone(base, tip, 0.1, 0.02), "hat", gloss=_METAL)
                 b.add(ball(tip, (0.042,) * 3), trim, gloss=_METAL)
 

@@ -170,8 +170,8 @@ def _lit(
 ) -> Tensor:
     """Lambert key, hemispherical fill, a faint rim, and a Blinn highlight."""
     towards = _dot(normal, shot.toward)
-    diffuse = ((towards + _WRAP) * (1.08 / (1 + _WRAP))).clamp_(min=0)
-    ambient = shot.fill * (0.8 + 0.2 * normal[1] + 0.35 * (1 - facing).pow_(3))
+    diffuse = ((towards + _WRAP) * (1.15 / (1 + _WRAP))).clamp_(min=0)
+    ambient = shot.fill * (0.88 + 0.24 * normal[1] + 0.35 * (1 - facing).pow_(3))
     halfway = _dot(normal, _unit(shot.toward + view)).clamp_(min=0)
     shine = gloss * halfway.pow_(exponent) * (towards * 4).clamp_(0, 1)
     return shadow * (albedo * (shot.key * diffuse + ambient) + shot.key * shine)
