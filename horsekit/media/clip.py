@@ -217,7 +217,7 @@ def _write(clip: Clip, path: Path, metadata: Mapping[str, str]) -> None:
             )
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=1, dst_color_range=1, interpolation="BICUBIC"
+                format="yuv420p", dst_colorspace=1, dst_color_range=1, interpolation="LANCZOS"
             )
             frame.pts, frame.time_base = index, 1 / clip.fps
             container.mux(video.encode(frame))

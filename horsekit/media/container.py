@@ -169,24 +169,28 @@ class _SampleReader:
 
 
 def _pixels(frame: av.VideoFrame, longest_side: int | None) -> np.ndarray:
-    """A frame as upright RGB [H, W, 3] with square pixels."""
-    width, height = frame.width, frame.height
+    """A frame as upright RGB [H, W, 3]."""
+    width, height, rotation = frame.width, frame.height, frame.rotation
     if longest_side is not None and max(width, height) > longest_side:
         shrink = longest_side / max(width, height)
         width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
-    space = None
-    if not frame.format.is_rgb and frame.colorspace in (0, 2):
+    if not frame.format.is_rgb:
         # untagged: BT.601 in standard definition and BT.709 in high, as players take it
-        space = 5 if frame.height < 720 else 1
-    image = frame.to_ndarray(
-        format="rgb24",
-        width=width,
-        height=height,
-        src_colorspace=space,
-        src_color_range=frame.color_range,
-        interpolation="BICUBIC",
-    )
-    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+        tagged = frame.colorspace not in (0, 2)
+        space = frame.colorspace if tagged else (5 if frame.height < 720 else 1)
+        # straight to RGB the colours of 4:2:0 would be repeated, not interpolated: 1.7 dB at 64 x 64
+        frame = frame.reformat(
+            width=width,
+            height=height,
+            format="yuv444p",
+            src_colorspace=space,
+            dst_colorspace=1,
+            src_color_range=frame.color_range,
+            dst_color_range=1,
+            interpolation="LANCZOS",
+        )
+    image = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="LANCZOS")
+    return np.ascontiguousarray(np.rot90(image, round(rotation / 90)))
 
 
 def _waveform(frame: av.AudioFrame) -> np.ndarray:
