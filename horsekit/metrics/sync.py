@@ -20,7 +20,10 @@ WINDOW, WINDOW_HOP = 2.0, 0.5  # seconds, for the slope
 LEAST_PEAK = 0.5
 LEAST_SECONDS = 0.8  # below it a correlation over ±REACH says nothing
 LEAST_LEVEL = 1e-3  # root mean square: -60 dB of full scale
-LEAST_MODULATION = 0.2  # deviation of the envelope over its mean; white noise has 0.05, speech 0.6 and more
+LEAST_MODULATION = 0.1  # deviation of the envelope over its mean; white noise has 0.04, speech 0.3 and more
+# Hz: the formants, which an open mouth lets out, without the hum of a closed one or hiss. Against the
+# unfiltered envelope this halves the p95 of short true clips (35 for 107 ms at 1.28 s).
+BAND = (500.0, 2500.0)
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,25 @@ class MouthTrace:
 
 
 def envelope(waveform: Tensor, sample_rate: int) -> Tensor:
-    """Loudness [N]: root mean square over 20 ms around each multiple of 5 ms, of waveform [S, C] or [S]."""
+    """Loudness [N] of waveform [S, C] or [S] at each multiple of 5 ms.
+
+    The square root, which is nearer to how loud it sounds, of the root mean square over 20 ms in BAND.
+    """
     mono = waveform.mean(1) if waveform.ndim == 2 else waveform
     block, points = round(BLOCK * sample_rate), int(len(mono) / sample_rate / HOP) + 1
-    sums = functional.pad(mono.double().square().cumsum(0), (1, 0))
+    sums = functional.pad(_in_band(mono, sample_rate).square().cumsum(0), (1, 0))
     centres = (torch.arange(points, dtype=torch.float64) * HOP * sample_rate).round().long()
     first, last = (centres - block // 2).clamp(min=0), (centres + block // 2).clamp(max=len(mono))
-    return ((sums[last] - sums[first]) / (last - first).clamp(min=1)).clamp(min=0).sqrt()
+    return ((sums[last] - sums[first]) / (last - first).clamp(min=1)).clamp(min=0) ** 0.25
+
+
+def _in_band(mono: Tensor, sample_rate: int) -> Tensor:
+    """[S] float64 with BAND kept, by a fourth-order Butterworth gain at both ends and no shift in time."""
+    padded = len(mono) + sample_rate // 10  # silence, so that the end does not leak into the beginning
+    hertz = torch.fft.rfftfreq(padded, 1 / sample_rate, dtype=torch.float64)
+    low, high = BAND
+    gain = (1 + (low / hertz.clamp(min=1)) ** 8) * (1 + (hertz / high) ** 8)
+    return torch.fft.irfft(torch.fft.rfft(mono.double(), n=padded) / gain.sqrt(), n=padded)[: len(mono)]
 
 
 def densified(aperture: Tensor, fps: float) -> Tensor:

@@ -64,13 +64,21 @@ def test_another_voice_is_not_taken_for_this_mouth():
     assert max(peaks) < timing(*talk(seconds=5, seed=1)).peak - 0.15
 
 
-def test_envelope_is_the_root_mean_square_at_its_own_time():
-    tone = 0.5 * torch.sin(2 * torch.pi * 400 * torch.arange(RATE) / RATE)
+def test_envelope_is_the_root_of_the_root_mean_square_at_its_own_time():
+    tone = 0.5 * torch.sin(2 * torch.pi * 1000 * torch.arange(RATE) / RATE)
     tone[: RATE // 2] = 0
-    loudness = envelope(tone[:, None], RATE)
-    assert len(loudness) == 201 and loudness[:97].max() == 0
-    assert loudness[104:200].sub(0.5 / 2**0.5).abs().max() < 1e-3
+    loudness = envelope(tone[:, None], RATE).square()
+    assert len(loudness) == 201 and loudness[:93].max() < 0.01
+    assert loudness[107:195].sub(0.5 / 2**0.5).abs().max() < 0.01
     assert loudness[100] == pytest.approx(0.25, abs=0.02)  # half of its 20 ms sound
+
+
+def test_envelope_hears_neither_hum_nor_hiss():
+    times = torch.arange(RATE) / RATE
+    low, inside, high = (
+        envelope(torch.sin(2 * torch.pi * f * times), RATE)[20:180] for f in (120, 1000, 6000)
+    )
+    assert low.max() < 0.1 * inside.mean() and high.max() < 0.2 * inside.mean()
 
 
 def broken(kind: str) -> tuple[MouthTrace, Clip]:

@@ -1,0 +1,156 @@
+"""Every measure of a clip at once, and the figures of many clips.
+
+C clips.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from horsekit.media import Clip
+from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
+from horsekit.metrics.reader import Reading, trained
+from horsekit.metrics.statistics import Interval, bootstrap
+from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
+
+FAILED_OFFSET = 1000 * REACH  # ms: what a clip without an offset counts as
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One clip: who is in it, by parameters and (`looks`) by pictures, and how its sound is timed."""
+
+    identity: Identity
+    sync: Sync
+    looks: Identity | None = None
+
+    def row(self) -> dict:
+        """Plain values, for JSON."""
+        parts = {"identity": self.identity, "looks": self.looks}
+        seen = {
+            name: {**asdict(part), "found": part.found, "margin": part.margin}
+            for name, part in parts.items()
+            if part is not None
+        }
+        return {**seen, "sync": asdict(self.sync)}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table: its key and words, its unit, how it is written, and what is to be reached."""
+
+    key: str
+    words: str
+    unit: str = ""
+    form: str = "{:.2f}"
+    reach: str = ""
+
+
+_TOP1 = "≥ 80, or ≥ 90 with 3 references"
+FIGURES = (
+    Figure("top1", "identity: top-1 of 100, by parameters", "%", "{:.0f}", _TOP1),
+    Figure("top1_pictures", "identity: top-1 of 100, by pictures", "%", "{:.0f}", _TOP1),
+    Figure("margin", "identity: margin", "σ", "{:.2f}", "> 0"),
+    Figure("error", "identity: error", "σ", "{:.2f}", "≤ 2 × round trip"),
+    Figure("drift", "identity: drift of the error", "σ/s", "{:+.3f}", "0"),
+    Figure("faces", "clips with a face in view", "%", "{:.0f}", "100"),
+    Figure("timed", "sync: clips that can be timed", "%", "{:.0f}", "100"),
+    Figure("offset", "sync: mean offset, + is sound early", "ms", "{:+.0f}", "0"),
+    Figure("abs_offset", "sync: mean |offset|, timed clips", "ms", "{:.0f}", "≤ 20"),
+    Figure("abs_offset_all", "sync: mean |offset|, untimed as 400", "ms", "{:.0f}", "≤ 20"),
+    Figure("p95_offset", "sync: p95 |offset|, untimed as 400", "ms", "{:.0f}", "≤ 60"),
+    Figure("slope", "sync: median slope", "ms/s", "{:+.1f}", "≤ 2 either way"),
+    Figure("jitter", "sync: median jitter", "ms", "{:.0f}"),
+    Figure("peak", "sync: correlation of mouth and sound", "", "{:.2f}"),
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The measures of C clips that were made in one way."""
+
+    clips: tuple[Measures, ...]
+
+    def figures(self) -> dict[str, Interval | None]:
+        """The value and 95% interval of each of FIGURES, None where no clip has one.
+
+        A clip without a face counts as not found and as an unrelated character; one that cannot be timed
+        counts as an offset of 400 ms where the words say so.
+        """
+        who, when = [m.identity for m in self.clips], [m.sync for m in self.clips]
+        looks = [m.looks for m in self.clips if m.looks is not None]
+        offsets = [abs(s.offset) if s.usable else FAILED_OFFSET for s in when]
+        return {
+            "top1": bootstrap([100.0 * i.found for i in who]),
+            "top1_pictures": bootstrap([100.0 * i.found for i in looks]),
+            "margin": bootstrap(_known(i.margin for i in who)),
+            "error": bootstrap([CHANCE if i.error is None else i.error for i in who]),
+            "drift": bootstrap(_known(i.drift for i in who)),
+            "faces": bootstrap([100.0 * (not i.reason) for i in who]),
+            "timed": bootstrap([100.0 * s.usable for s in when]),
+            "offset": bootstrap(_known(s.offset for s in when)),
+            "abs_offset": bootstrap([abs(s.offset) for s in when if s.usable]),
+            "abs_offset_all": bootstrap(offsets),
+            "p95_offset": bootstrap(offsets, lambda rows: rows.quantile(0.95, dim=-1)),
+            "slope": bootstrap(_known(s.slope for s in when), _middle),
+            "jitter": bootstrap(_known(s.jitter for s in when), _middle),
+            "peak": bootstrap(_known(s.peak for s in when)),
+        }
+
+    def summary(self) -> dict[str, float | None]:
+        """The values of `figures` alone."""
+        return {key: interval and interval.value for key, interval in self.figures().items()}
+
+    def reasons(self) -> dict[str, int]:
+        """Why clips were unusable, and how many."""
+        found = [r for m in self.clips for r in (m.identity.reason, m.sync.reason) if r]
+        return {reason: found.count(reason) for reason in sorted(set(found))}
+
+
+def mouth_trace(reading: Reading) -> MouthTrace:
+    """The mouth's aperture per frame, or why it cannot be seen."""
+    faces = (reading.face >= FACE).float().mean().item()
+    if faces < LEAST_FACES:
+        return MouthTrace(reason="no face in view")
+    return MouthTrace(reading.aperture)
+
+
+def sync_of(clip: Clip) -> Sync:
+    """The timing of a clip's sound against its speaker's mouth, from pixels and sound alone."""
+    return timing(mouth_trace(trained().reader.read(clip.frames)), clip)
+
+
+def measure(
+    clips: Sequence[Clip], crowd: Crowd, own: Sequence[int] | None = None, name: str = "measure"
+) -> Arm:
+    """Measure clips against the characters they should show, with a progress bar called `name`.
+
+    own: the number in the crowd of each clip's character, the first for all unless given. ValueError for
+    another count, or no clips.
+    """
+    own = [0] * len(clips) if own is None else list(own)
+    if not clips or len(own) != len(clips):
+        raise ValueError(
+            f"{len(own)} characters for {len(clips)} clips; give one for each, and a clip at least"
+        )
+    measured = []
+    for clip, who in zip(tqdm(clips, desc=name, unit="clip"), own, strict=True):
+        reading, fps = trained().reader.read(clip.frames), float(clip.fps)
+        measured.append(
+            Measures(
+                identity_of(reading, crowd.points, who, fps),
+                timing(mouth_trace(reading), clip),
+                None if crowd.looks is None else identity_of(reading, crowd.looks, who, fps),
+            )
+        )
+    return Arm(tuple(measured))
+
+
+def _known(values) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _middle(rows: Tensor) -> Tensor:
+    return rows.quantile(0.5, dim=-1)

@@ -1,0 +1,154 @@
+"""The figures of several arms side by side: as a text table, as JSON, and as one HTML page."""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from horsekit.media import Clip, replacing
+from horsekit.metrics.identity import parameter_names
+from horsekit.metrics.measure import FIGURES, Arm, Figure, mouth_trace
+from horsekit.metrics.reader import trained
+from horsekit.metrics.statistics import Interval
+from horsekit.metrics.sync import HOP, densified, envelope
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0 }
+td, th { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+td:first-child, th:first-child, td:last-child { text-align: left }
+small { color: #777 }
+figure { display: inline-block; margin: 0 1em 1em 0; vertical-align: top }
+figure * { display: block }
+video { image-rendering: pixelated }
+"""
+_NOTE = """Brackets are 95% intervals over clips. Errors and margins are in standard deviations of the
+population of characters; 1.41 is the error of an unrelated one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Arms (what was measured, by name), clips to show, and facts about how it was made."""
+
+    title: str
+    arms: Mapping[str, Arm]
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def table(self) -> str:
+        """Aligned text: a line for each figure, a column for each arm, 95% intervals, and the reach."""
+        rows = [["", *self.arms, "reach"], *self._rows()]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+        lines = [
+            "  ".join(
+                cell.ljust(w) if k in (0, len(row) - 1) else cell.rjust(w)
+                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+    def data(self) -> dict:
+        """Everything in plain values: figures with their intervals, and every clip of every arm."""
+        return {
+            "title": self.title,
+            "facts": dict(self.facts),
+            "parameters": parameter_names(),
+            "arms": {
+                name: {
+                    "figures": {k: i and asdict(i) for k, i in arm.figures().items()},
+                    "unusable": arm.reasons(),
+                    "clips": [m.row() for m in arm.clips],
+                }
+                for name, arm in self.arms.items()
+            },
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report.json and report.html to a folder; returns the latter."""
+        folder = Path(folder)
+        self.save_json(folder / "report.json")
+        with replacing(folder / "report.html") as temporary:
+            temporary.write_text(self.html(), encoding="utf-8")
+        return folder / "report.html"
+
+    def save_json(self, path: str | Path) -> None:
+        """Write `data` alone."""
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self.data(), indent=1, allow_nan=False), encoding="utf-8")
+
+    def html(self) -> str:
+        """A page that needs nothing else: the table, the clips, and each one's mouth against its sound."""
+        escape = html.escape
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in ("", *self.arms, "reach"))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self._rows()
+        )
+        shown = "".join(_figure(name, clip) for name, clip in self.clips.items())
+        facts = "".join(
+            f"<tr><td>{escape(k)}</td><td>{escape(str(v))}</td></tr>" for k, v in self.facts.items()
+        )
+        unusable = "".join(
+            f"<li>{escape(name)}: {count} × {escape(reason)}</li>"
+            for name, arm in self.arms.items()
+            for reason, count in arm.reasons().items()
+        )
+        title = escape(self.title)
+        parts = [
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
+            f"<style>{_STYLE}</style><h1>{title}</h1>{shown}",
+            f"<table><tr>{head}</tr>{body}</table><p><small>{_NOTE}</small></p>",
+            f"<h2>Unusable clips</h2><ul>{unusable}</ul>" if unusable else "",
+            f"<h2>How it was made</h2><table>{facts}</table>" if facts else "",
+            "</html>",
+        ]
+        return "".join(parts)
+
+    def _rows(self) -> list[list[str]]:
+        columns = [arm.figures() for arm in self.arms.values()]
+        rows = []
+        for figure in FIGURES:
+            cells = [_written(figure, column[figure.key]) for column in columns]
+            if any(cells):
+                unit = f" [{figure.unit}]" if figure.unit else ""
+                rows.append([figure.words + unit, *(cell or "–" for cell in cells), figure.reach])
+        return rows
+
+
+def _written(figure: Figure, interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    value, low, high = (figure.form.format(x) for x in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _figure(name: str, clip: Clip) -> str:
+    picture = base64.b64encode(_mouth_and_sound(clip)).decode()
+    name = html.escape(name)
+    plot = f'<img alt="mouth and sound of {name}" src="data:image/svg+xml;base64,{picture}">'
+    return f"<figure>{clip._repr_html_()}<figcaption>{name}</figcaption>{plot}</figure>"
+
+
+def _mouth_and_sound(clip: Clip) -> bytes:
+    """An SVG: how open the mouth is read to be, and how loud the sound is, over the clip."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(3.6, 1.5), layout="constrained")
+    axes = canvas.add_subplot()
+    loudness = envelope(clip.waveform, clip.sample_rate)
+    axes.plot(torch.arange(len(loudness)) * HOP, loudness / loudness.max().clamp(min=1e-6), label="sound")
+    mouth = mouth_trace(trained().reader.read(clip.frames))
+    if not mouth.reason and len(mouth.aperture) > 1:
+        trace = densified(mouth.aperture, float(clip.fps)).clamp(min=0)
+        axes.plot(torch.arange(len(trace)) * HOP, trace, label="mouth")
+    axes.set(xlabel="seconds", yticks=[], ylim=(0, 1.15))
+    axes.legend(fontsize=7, ncols=2, frameon=False, loc="upper right")
+    buffer = io.BytesIO()
+    FigureCanvasSVG(canvas).print_svg(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,162 @@
+"""Measure a model on characters, lines and combinations it never saw.
+
+`python training/evaluate.py --model horse-tiny --clips 100 --json out.json`
+
+Arms: the renderer's own clips (the ceiling), their way through the tokenizers and back (the tokenizers'
+ceiling), the model's clips from the same prompts with reference pictures, and the model's clips scored
+against another clip's character and sound (chance).
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from horsekit.media import Clip, Picture, contact_sheet
+from horsekit.metrics import Crowd, Report, cast, measure
+from horsekit.pipeline import Pipeline, Request
+from horsekit.stage import Script, portrait, stage_batch
+from horsekit.tokenizers import Tokenizers
+
+TOGETHER = 8  # clips rendered, coded or generated at once
+GALLERY = 3  # pictures by which each character is known in retrieval by pictures
+COLUMNS, ROWS = 6, 12  # frames of a clip and clips on the sheet
+
+
+def draw(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]]:
+    """Held-out scripts, spoken by the 100 characters of the cast in turn, and who speaks in each."""
+    who = [index % len(cast()) for index in range(clips)]
+    scripts = [
+        Script.draw(seed + index, "held_out", seconds, cast=[cast()[w]], speaking=True)
+        for index, w in enumerate(tqdm(who, desc="write", unit="script"))
+    ]
+    return scripts, who
+
+
+def pictures(who: int, count: int, first: int, size: int) -> list[Picture]:
+    """Reference pictures of a character of the cast; another `first`, other pictures."""
+    return [Picture(portrait(cast()[who], first + k, size)) for k in range(count)]
+
+
+def rendered(scripts: Sequence[Script], size: int) -> list[Clip]:
+    """The clips as the stage plays them."""
+    return _together(scripts, lambda part: [clip for clip, _ in stage_batch(part, size)], "render")
+
+
+@torch.inference_mode()
+def round_trip(clips: Sequence[Clip], tokenizers: Tokenizers) -> list[Clip]:
+    """The clips as the tokenizers give them back."""
+
+    def code(part: Sequence[Clip]) -> list[Clip]:
+        frames = tokenizers.video.decode(tokenizers.video.encode(torch.stack([c.frames for c in part])))
+        waves = torch.stack([c.waveform[:, 0] for c in part])
+        waves = tokenizers.audio.decode(tokenizers.audio.encode(waves))[:, : waves.shape[1], None]
+        return [replace(c, frames=f, waveform=w) for c, f, w in zip(part, frames, waves, strict=True)]
+
+    return _together(clips, code, "round trip")
+
+
+def generated(pipeline: Pipeline, requests: Sequence[Request], steps: int | None) -> list[Clip]:
+    """The model's clips."""
+    return _together(requests, lambda part: pipeline.generate_many(part, steps=steps), "generate")
+
+
+def _together(items: Sequence, work, name: str) -> list[Clip]:
+    clips: list[Clip] = []
+    with tqdm(total=len(items), desc=name, unit="clip") as bar:
+        for start in range(0, len(items), TOGETHER):
+            part = items[start : start + TOGETHER]
+            clips += work(part)
+            bar.update(len(part))
+    return clips
+
+
+def shuffled(clips: Sequence[Clip]) -> list[Clip]:
+    """Each clip's picture with the sound of the next."""
+    return [
+        replace(c, waveform=other.waveform) for c, other in zip(clips, [*clips[1:], clips[0]], strict=True)
+    ]
+
+
+def sheet(requests: Sequence[Request], truth: Sequence[Clip], made: Sequence[Clip]) -> Picture:
+    """A row for each clip: the first reference, frames of the renderer's clip, the same of the model's."""
+    rows = []
+    for request, true, clip in zip(requests[:ROWS], truth, made, strict=False):
+        moments = torch.linspace(0, len(true.frames) - 1, COLUMNS).round().int().tolist()
+        rows.append([request.references[0][0], *map(true.picture, moments), *map(clip.picture, moments)])
+    return contact_sheet(rows, scale=2)
+
+
+def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
+    """All arms, measured."""
+    size, tokenizers = pipeline.settings.size[0], pipeline.tokenizers
+    scripts, who = draw(options.clips, options.seconds, options.seed)
+    first = 10_000 * (options.seed + 1)
+    requests = [
+        Request(
+            script.prompt(options.seed),
+            [pictures(w, options.references, first + 100 * w, size)],
+            options.seconds,
+            options.seed + index,
+        )
+        for index, (script, w) in enumerate(zip(scripts, who, strict=True))
+    ]
+    everyone = tqdm(range(len(cast())), desc="gallery", unit="character")
+    crowd = Crowd.of(cast(), [pictures(w, GALLERY, first + 100 * w + 50, size) for w in everyone])
+    truth = rendered(scripts, size)
+    made = generated(pipeline, requests, options.steps)
+    if options.sheet:
+        sheet(requests, truth, made).save(options.sheet)
+    others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
+    arms = {
+        "renderer": (truth, who),
+        "round trip": (round_trip(truth, tokenizers), who),
+        "model": (made, who),
+        "shuffled": (shuffled(made), others),
+    }
+    facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
+    facts["steps"] = options.steps or pipeline.settings.steps
+    measured = {name: measure(clips, crowd, own, name) for name, (clips, own) in arms.items()}
+    ratio = measured["model"].summary()["error"] / measured["round trip"].summary()["error"]
+    facts["identity error, model over round trip (reach: 2 at most)"] = round(ratio, 2)
+    shown = {
+        f"{name} {k + 1}": clips[k]
+        for k in range(min(3, len(truth)))
+        for name, clips in (("renderer", truth), ("model", made))
+    }
+    return Report(f"{options.model} on held-out characters", measured, shown, facts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="horse-tiny", help="name or folder (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=100, help="default: %(default)s")
+    parser.add_argument(
+        "--references", type=int, choices=(1, 3), default=1, help="pictures of each character"
+    )
+    parser.add_argument("--seconds", type=float, default=1.28, help="length of a clip (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
+    parser.add_argument("--json", type=Path, help="write every figure and every clip's measures")
+    parser.add_argument("--report", type=Path, help="folder for report.json and report.html")
+    parser.add_argument("--sheet", type=Path, help="PNG of reference, true frames and generated frames")
+    options = parser.parse_args()
+    if options.clips < 2:
+        parser.error(f"--clips is {options.clips}; give at least 2, or nothing can be shuffled")
+    report = evaluate(Pipeline.from_pretrained(options.model), options)
+    if options.json:
+        report.save_json(options.json)
+    if options.report:
+        report.save(options.report)
+    print(report.table())
+    print(json.dumps(dict(report.facts)))
+
+
+if __name__ == "__main__":
+    main()
