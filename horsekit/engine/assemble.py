@@ -36,9 +36,14 @@ def build_model(config: TrainConfig) -> UnifiedTransformer:
     return model
 
 
-def build_objective(config: TrainConfig) -> Objective:
-    """The loss that the config asks for."""
-    return Objective(shift=config.objective.shift, audio_weight=config.objective.audio_weight)
+def build_objective(config: TrainConfig, tokenizers: Tokenizers) -> Objective:
+    """The loss that the config asks for; channels that carry more of the picture may weigh more."""
+    weights = tokenizers.video.importance**config.objective.channel_power
+    return Objective(
+        shift=config.objective.shift,
+        audio_weight=config.objective.audio_weight,
+        video_channel_weights=weights / weights.mean(),
+    )
 
 
 def build_batches(
@@ -104,14 +109,18 @@ def _fill_cache(data: DataConfig, tokenizers: Path) -> None:
 
 def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> LatentDataset:
     cache = LatentCache(ROOT / LATENTS, tokenizers, (data.size, data.size))
-    pictures = [picture for name in data.references for picture in _pictures(ROOT / name)]
-    encode = lambda: LatentDataset.of(encode_folder(ROOT / data.path, pictures, cache))  # noqa: E731
+    encode = lambda: LatentDataset.of(encode_folder(ROOT / data.path, reference_pictures(data), cache))  # noqa: E731
     if place.first:
         samples = encode()
         dist.barrier()
         return samples
     dist.barrier()
     return encode()
+
+
+def reference_pictures(data: DataConfig) -> list[Path]:
+    """The picture files that `references` names, folders opened."""
+    return [picture for name in data.references for picture in _pictures(ROOT / name)]
 
 
 def _pictures(place: Path) -> list[Path]:

@@ -90,10 +90,11 @@ class LoraConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    """Fields of flow.Objective."""
+    """Fields of flow.Objective; channel_power: a video channel weighs its share of the picture to this power."""
 
     shift: Positive = 3.0
     audio_weight: Annotated[float, Field(ge=0)] = 0.5
+    channel_power: Share = 0.0
 
 
 class TrainConfig(Section):

@@ -1,0 +1,72 @@
+"""What a run has learned so far, as clips: the same requests at every preview, to be compared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from horsekit.dataset.folder import read_metadata
+from horsekit.dataset.stage import StagePlan, draw
+from horsekit.engine.assemble import reference_pictures
+from horsekit.engine.config import ROOT, DataConfig
+from horsekit.media import Clip, Picture, contact_sheet
+from horsekit.pipeline import Pipeline, Request, Settings
+from horsekit.tokenizers import Tokenizers
+from horsekit.transformer import UnifiedTransformer
+
+CLIPS, COLUMNS, STEPS = 3, 6, 12
+
+
+class Previewer:
+    """Generates the requests with the model as it stands: a contact sheet of all, and each as an mp4."""
+
+    def __init__(self, tokenizers: Tokenizers, settings: Settings, requests: Sequence[Request]) -> None:
+        self.tokenizers, self.settings, self.requests = tokenizers, settings, tuple(requests)
+
+    def __call__(self, model: UnifiedTransformer, step: int, folder: Path) -> None:
+        clips = Pipeline(model, self.tokenizers, self.settings).generate_many(self.requests, steps=STEPS)
+        rows = [_row(request, clip) for request, clip in zip(self.requests, clips, strict=True)]
+        folder.mkdir(parents=True, exist_ok=True)
+        contact_sheet(rows, scale=2).save(folder / f"step-{step:08d}.png")
+        for index, (request, clip) in enumerate(zip(self.requests, clips, strict=True)):
+            about = {"prompt": request.prompt, "step": str(step)}
+            clip.save(folder / f"step-{step:08d}-{index}.mp4", metadata=about)
+
+
+def preview_settings(data: DataConfig) -> Settings:
+    """Sampler settings for clips of the size and length that the data have."""
+    return Settings(size=(data.size, data.size), max_seconds=max(data.seconds, Settings().max_seconds))
+
+
+def preview_requests(data: DataConfig, tokenizers: Path) -> list[Request]:
+    """The first prompts of a folder, or scripts of the stage, each with pictures of its characters."""
+    if data.kind == "folder":
+        entries = read_metadata(ROOT / data.path)[:CLIPS]
+        pictures = [Picture.open(path) for path in reference_pictures(data)]
+        references = [pictures] if pictures else []
+        return [
+            Request(entry.prompts[0], references, data.seconds, seed=i) for i, entry in enumerate(entries)
+        ]
+    return _stage_requests(data, tokenizers)
+
+
+def _stage_requests(data: DataConfig, tokenizers: Path) -> list[Request]:
+    from horsekit.stage import portrait
+
+    plan = StagePlan(
+        ROOT / data.path, tokenizers, CLIPS, split=data.split, seconds=data.seconds, size=data.size
+    )
+    requests = []
+    for seed in range(data.first_seed, data.first_seed + CLIPS):
+        script = draw(plan, seed)
+        references = [
+            Picture(portrait(character, seed * 10 + slot, size=data.size))
+            for slot, character in enumerate(script.characters, start=1)
+        ]
+        requests.append(Request(script.prompt(seed), references, data.seconds, seed))
+    return requests
+
+
+def _row(request: Request, clip: Clip) -> list[Picture]:
+    first = request.references[0] if request.references else clip.picture(0)
+    reference = first[0] if isinstance(first, (list, tuple)) else first
+    last = len(clip.frames) - 1
+    return [reference, *(clip.picture(last * k // (COLUMNS - 1)) for k in range(COLUMNS))]

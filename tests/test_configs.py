@@ -1,0 +1,36 @@
+"""Every shipped config is valid."""
+
+import pytest
+
+from horsekit.engine.config import ROOT, load_config, zero_config
+from horsekit.transformer import TransformerConfig
+
+CONFIGS = ROOT / "configs"
+
+
+def files(folder: str, ending: str) -> list[str]:
+    return sorted(path.name for path in (CONFIGS / folder).glob(f"*{ending}"))
+
+
+@pytest.mark.parametrize("name", files("train", ".yaml"))
+def test_training_configs_validate_and_name_their_parts(name):
+    config = load_config(f"configs/train/{name}")
+    assert config.name == name.removesuffix(".yaml")
+    if config.mode == "pretrain" and config.model.endswith(".json"):
+        TransformerConfig.open(ROOT / config.model)
+    if config.data.kind == "folder":
+        assert (ROOT / config.data.path / "metadata.jsonl").is_file()
+        assert all((ROOT / reference).exists() for reference in config.data.references)
+
+
+@pytest.mark.parametrize("name", files("models", ".json"))
+def test_model_configs_are_the_presets(name):
+    assert TransformerConfig.open(CONFIGS / "models" / name) == TransformerConfig.preset(
+        name.removesuffix(".json")
+    )
+
+
+@pytest.mark.parametrize("name", files("deepspeed", ".json"))
+def test_deepspeed_configs_are_of_the_stage_that_they_are_named_after(name):
+    stage = int(name.removeprefix("zero").removesuffix(".json"))
+    assert zero_config(stage)["zero_optimization"]["stage"] == stage
