@@ -61,7 +61,9 @@ class Generate:
         check_writable(options.out)
         pipeline = Pipeline.from_pretrained(options.model)
         if options.adapter is not None:
-            pipeline.load_adapter(options.adapter)
+            from horsekit.adapters.lora import load_adapter
+
+            load_adapter(pipeline.transformer, options.adapter)
         chosen = {"text": options.text_guidance, "reference": options.reference_guidance}
         guidance = replace(pipeline.settings.guidance, **{k: v for k, v in chosen.items() if v is not None})
         with tqdm(desc="generating", unit="step", total=options.steps or pipeline.settings.steps) as bar:

@@ -42,7 +42,7 @@ class JobError(ValueError):
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Where a run stands: step of total (None where unknown), last loss, seconds elapsed and still to go."""
+    """Where a run stands: step of total (None before the first log), last loss, seconds elapsed and to go."""
 
     state: State
     step: int = 0
@@ -92,12 +92,12 @@ class Job:
         return int(path.read_text()) if path.is_file() else None
 
     def records(self) -> list[dict]:
-        """What log.jsonl holds so far; a line that is still being written is left for the next time."""
+        """What log.jsonl holds so far; nothing while it is still that of an earlier run."""
+        from horsekit.engine import read_log
+
         path = self.folder / LOG
-        if not path.is_file():
-            return []
-        whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-        return [json.loads(line) for line in whole.splitlines() if line.strip()]
+        fresh = path.is_file() and path.stat().st_mtime >= self._about()["started"]
+        return read_log(self.folder) if fresh else []
 
     def progress(self) -> JobProgress:
         """Where the run stands, from its log."""
@@ -109,14 +109,11 @@ class Job:
         if not records:
             return JobProgress(state, elapsed=elapsed)
         last = records[-1]
-        return JobProgress(
-            state,
-            step=last["step"],
-            total=last.get("steps"),
-            loss=last["loss"],
-            elapsed=elapsed,
-            eta=last.get("eta_seconds") if state == "running" else None,
-        )
+        step, eta = last["step"], last["eta_seconds"]
+        # a time budget may end the run before its last step
+        total = min(last["steps"], round(step * (1 + eta / max(last["seconds"], 1e-9))))
+        running = state == "running"
+        return JobProgress(state, step, total, last["loss"], elapsed, eta if running else None)
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines that the run printed, a progress bar as it last stood."""
@@ -235,6 +232,7 @@ def launch(folder: Path, launcher: Sequence[str], script: Sequence[str]) -> Job:
         raise JobError(f"a run goes on in {folder} already; Job.attach({str(folder)!r}).stop() ends it")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / EXIT).unlink(missing_ok=True)
+    started = time.time()
     command = ["/bin/sh", "-c", _SUPERVISE, "sh", str(folder / EXIT), *launcher, *script]
     with (folder / OUTPUT).open("wb") as output:
         process = subprocess.Popen(
@@ -248,7 +246,7 @@ def launch(folder: Path, launcher: Sequence[str], script: Sequence[str]) -> Job:
         )
     born = psutil.Process(process.pid).create_time()
     job._write_about(
-        {"pid": process.pid, "born": born, "started": time.time(), "script": script[0], "stopping": False}
+        {"pid": process.pid, "born": born, "started": started, "script": script[0], "stopping": False}
     )
     _UNREAPED.append(process)
     return job

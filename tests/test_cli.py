@@ -5,7 +5,7 @@ import torch
 
 from horsekit import cli
 from horsekit.flow import Guidance
-from horsekit.media import Clip
+from horsekit.media import Clip, Picture
 from horsekit.pipeline import Pipeline
 
 
@@ -13,10 +13,7 @@ class FakePipeline:
     settings = SimpleNamespace(steps=4, guidance=Guidance(3.0, 2.0))
 
     def __init__(self) -> None:
-        self.asked, self.adapter, self.error = None, None, None
-
-    def load_adapter(self, path):
-        self.adapter = path
+        self.asked, self.error = None, None
 
     def generate(self, prompt, references, seconds, seed, *, steps, guidance, callback):
         self.asked = (prompt, references, seconds, seed, steps, guidance)
@@ -52,11 +49,6 @@ def test_generate_writes_the_clip_and_prints_its_path(pipeline, tmp_path, capsys
 def test_each_reference_option_is_one_character(pipeline, tmp_path):
     generate(tmp_path / "x.mp4", "--reference", "a.png", "b.png", "--reference", "c.png")
     assert pipeline.asked[1] == [["a.png", "b.png"], ["c.png"]]
-
-
-def test_an_adapter_is_put_on(pipeline, tmp_path):
-    generate(tmp_path / "x.mp4", "--adapter", "brand.safetensors")
-    assert pipeline.adapter.name == "brand.safetensors"
 
 
 def test_what_a_user_can_mend_is_one_line_and_leaves_nothing(pipeline, tmp_path, capsys):
@@ -106,3 +98,57 @@ def test_the_demo_needs_a_clone(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(cli, "ROOT", tmp_path)
     assert cli.main(["demo"]) == 2
     assert "clone" in capsys.readouterr().err
+
+
+def test_a_prompt_and_pictures_become_a_clip_with_sound(tiny_pipeline_folder, tmp_path, capsys):
+    picture = tmp_path / "a.png"
+    Picture(torch.full((90, 70, 3), 128, dtype=torch.uint8)).save(picture)
+    out, again = tmp_path / "x.mp4", tmp_path / "y.mp4"
+    for path in (out, again):
+        options = ["--model", str(tiny_pipeline_folder), "--seconds", "0.64", "--seed", "5"]
+        code = generate(path, "--prompt", "[Image 1] waves", "--reference", str(picture), *options)
+        assert code == 0, capsys.readouterr().err
+    clip = Clip.open(out)
+    assert clip.frames.shape == (17, 32, 32, 3)
+    assert clip.has_sound
+    assert torch.equal(clip.frames, Clip.open(again).frames)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "x.mp4", "y.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (["--reference", "missing.png"], "missing.png does not exist"),
+        (["--prompt", ""], "the prompt is empty"),
+        (["--prompt", "[Image 3] waves"], "[Image 3]"),
+        (["--seconds", "60"], "seconds is 60"),
+        (["--steps", "-1"], "steps is -1"),
+        (["--text-guidance", "99"], "text guidance is 99"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(tiny_pipeline_folder, tmp_path, capsys, change, complaint):
+    assert generate(tmp_path / "x.mp4", "--model", str(tiny_pipeline_folder), *change) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("horsekit: ")
+    assert complaint in last
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_changes_the_clip_and_a_foreign_file_is_refused(tiny_pipeline_folder, tmp_path, capsys):
+    from horsekit.adapters.lora import add_lora, save_adapter
+
+    pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
+    add_lora(pipeline.transformer, rank=2, alpha=2.0, scope="all")
+    with torch.no_grad():
+        for name, parameter in pipeline.transformer.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.5)
+    adapter, foreign = tmp_path / "brand.safetensors", tmp_path / "foreign.safetensors"
+    save_adapter(pipeline.transformer, adapter, {"character": "Bo"})
+    foreign.write_bytes(b"no tensors")
+    common = ["--model", str(tiny_pipeline_folder), "--seconds", "0.32"]
+    assert generate(tmp_path / "x.mp4", *common) == 0
+    assert generate(tmp_path / "y.mp4", *common, "--adapter", str(adapter)) == 0
+    assert not torch.equal(Clip.open(tmp_path / "x.mp4").frames, Clip.open(tmp_path / "y.mp4").frames)
+    assert generate(tmp_path / "z.mp4", *common, "--adapter", str(foreign)) == 2
+    assert "foreign.safetensors" in capsys.readouterr().err

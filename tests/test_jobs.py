@@ -18,7 +18,9 @@ TRAINS = """
     folder, steps = Path(sys.argv[1]), int(sys.argv[2])
     with (folder / "log.jsonl").open("w") as log:
         for step in range(1, steps + 1):
-            record = {"step": step, "steps": steps, "loss": 1 / step, "eta_seconds": 0.05 * (steps - step)}
+            left = 0.05 * (steps - step)
+            record = {"step": step, "steps": steps, "loss": 1 / step, "seconds": 0.05 * step}
+            record["eta_seconds"] = left
             print(json.dumps(record), file=log, flush=True)
             print(f"step {step}")
             time.sleep(0.05)
@@ -130,6 +132,22 @@ def test_a_line_still_being_written_is_left_for_the_next_time(run):
     with (job.folder / "log.jsonl").open("a") as log:
         log.write('{"step": 3, "lo')
     assert job.progress().step == 2
+
+
+def test_an_earlier_log_in_the_folder_is_not_taken_for_this_runs(run):
+    job = run(TRAINS, steps=3)
+    job.wait(poll=0.02)
+    later = run("import time\ntime.sleep(60)")
+    assert later.progress().step == 0
+    later.stop(timeout=20)
+
+
+def test_a_time_budget_shortens_the_total(run):
+    job = run(TRAINS, steps=1)
+    job.wait(poll=0.02)
+    record = {"step": 10, "steps": 1000, "loss": 0.5, "seconds": 20.0, "eta_seconds": 60.0}
+    (job.folder / "log.jsonl").write_text(json.dumps(record) + "\n")
+    assert job.progress().total == 40
 
 
 def test_attach_says_where_no_run_is(tmp_path):

@@ -1,0 +1,51 @@
+"""Fixtures that several tests share."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+PROMPTS = (
+    '[Image 1] looks at us and says: "good morning". The camera pushes in slowly.',
+    "Warm light from the left, low contrast, matte skin. We hear soft rain.",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that Pipeline.from_pretrained opens: untrained, 32×32 pixels, up to 1.28 s."""
+    from horsekit.tokenizers import AudioTokenizer, TextTokenizer, VideoTokenizer
+    from horsekit.transformer import TransformerConfig, UnifiedTransformer, save_transformer
+
+    folder = tmp_path_factory.mktemp("tiny")
+    text = TextTokenizer.train(PROMPTS, vocabulary=400)
+    config = TransformerConfig(
+        num_layers=2,
+        hidden_size=32,
+        head_dim=16,
+        num_query_groups=1,
+        video_in_channels=8,
+        audio_in_channels=4,
+        mm_layers=(0,),
+        gelu7_layers=(0,),
+        patch=(1, 1, 1),
+        text_vocab_size=text.vocab_size,
+        num_slots=4,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_transformer(UnifiedTransformer(config), folder / "transformer")
+        VideoTokenizer(dim=8, width=16, blocks=1).save_pretrained(folder / "video")
+        AudioTokenizer(dim=4, bands=16, width=16, blocks=1).save_pretrained(folder / "audio")
+    text.save_pretrained(folder / "text")
+    card = {
+        "size": [32, 32],
+        "max_seconds": 1.28,
+        "steps": 3,
+        "shift": 3.0,
+        "guidance": {"text": 2.0, "reference": 1.5},
+        "sampler": "unipc",
+    }
+    (folder / "pipeline.json").write_text(json.dumps(card))
+    return folder
