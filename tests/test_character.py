@@ -266,8 +266,14 @@ def test_the_pictures_show_the_parameters_of_the_card(shipped):
     assert list(character.card.stage) == [parameter.name for parameter in stage.PARAMETERS]
     true = stage.Character.from_parameters(character.parameters)
     assert torch.allclose(true.parameters, character.parameters, atol=1e-6)
-    rendered = stage.portrait(true, 5_006_000, 128).float()
-    assert (character.pictures()[0].pixels.float() - rendered).abs().mean() < 1
+    shown = character.pictures()[0].pixels.float()
+
+    def distance(other: stage.Character) -> float:
+        return (shown - stage.portrait(other, 5_006_000, 128).float()).abs().mean().item()
+
+    # the renderer's shading may change by a little without the files being made anew; its characters may not
+    assert distance(true) < 5
+    assert min(distance(stage.Character.draw(seed)) for seed in range(8)) > 2 * distance(true) + 5
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
