@@ -88,7 +88,6 @@ class _Build:
             self.add(cone(a, b, first, last), colour, **rest)
 
 
-@lru_cache(maxsize=4096)
 def parts(character: Character) -> tuple[Part, ...]:
     """The solids of a character, head and jaw first."""
     build = _Build(character)
@@ -97,7 +96,7 @@ def parts(character: Character) -> tuple[Part, ...]:
     return tuple(build.parts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def looks(character: Character) -> Looks:
     """What the paints of a character need."""
     c = character

@@ -92,7 +92,7 @@ def lens(rotation: Tensor, focal: Tensor) -> Tensor:
 def coefficients(solids: Solids, rays: Rays) -> Tensor:
     """[17, M] polynomial coefficients in (u, v) of the ray equation s t² + 2 h t + k = 0 and of y = o + t d.
 
-    s: 6, h: 3, k: 1, d: 3, o: 1, low, high, and whether both roots matter.
+    s: 6, h: 3, k: 1, whether the solid is cut so that both roots matter, d: 3, o: 1, low, high.
     """
     turn = solids.inverse[..., :3]
     direction = turn @ rays.lens
@@ -106,8 +106,9 @@ def coefficients(solids: Solids, rays: Rays) -> Tensor:
     quadratic = [square[..., 0, 0], 2 * square[..., 0, 1], 2 * square[..., 0, 2]]
     quadratic += [square[..., 1, 1], 2 * square[..., 1, 2], square[..., 2, 2]]
     cut = (a != 1) | (solids.span[..., 0] > -1) | (solids.span[..., 1] < 1)
-    columns = [*quadratic, *half.unbind(-1), constant, *direction[..., 1, :].unbind(-1), origin[..., 1]]
-    return torch.stack([*columns, *solids.span.unbind(-1), cut.to(constant.dtype)])
+    columns = [*quadratic, *half.unbind(-1), constant, cut.to(constant.dtype)]
+    columns += [*direction[..., 1, :].unbind(-1), origin[..., 1], *solids.span.unbind(-1)]
+    return torch.stack(columns)
 
 
 def screen_bounds(solids: Solids, rays: Rays) -> Tensor:
@@ -170,22 +171,21 @@ def nearest(
     table from `coefficients`; site and solid [P]; u, v [Q, P] of the samples. The third value, [Q, P],
     says which pairs hit at all, hidden or not.
     """
-    c = table.index_select(1, solid)
+    c = table[:11].index_select(1, solid)
     s = (c[0] * u + c[1] * v + c[2]) * u + (c[3] * v + c[4]) * v + c[5]
     h = c[6] * u + c[7] * v + c[8]
     root = (h * h - s * c[9]).sqrt_()  # NaN where the ray misses; every test below is then false
     depth = (h + root).div_(s).neg_()
-    cut = c[16].nonzero()[:, 0]
+    cut = c[10].nonzero()[:, 0]
     if len(cut):
-        some, u, v, h, root, s = (x.index_select(-1, cut) for x in (c, u, v, h, root, s))
-        near, far = depth.index_select(-1, cut), (root - h) / s
-        first, second = torch.minimum(near, far), torch.maximum(near, far)
-        d = some[10] * u + some[11] * v + some[12]
-        y_first, y_second = some[13] + first * d, some[13] + second * d
-        first_kept = (y_first >= some[14]) & (y_first <= some[15]) & (first > _NEAR)
-        second_kept = (y_second >= some[14]) & (y_second <= some[15])
-        kept = torch.where(first_kept, first, torch.where(second_kept, second, math.nan))
-        depth.scatter_(1, cut.expand(len(u), -1), kept)
+        u, v, h, root, s = (x.index_select(-1, cut) for x in (u, v, h, root, s))
+        d0, d1, d2, origin, low, high = table[11:].index_select(1, solid.index_select(0, cut))
+        d = d0 * u + d1 * v + d2
+        near, far = depth.index_select(-1, cut), (root - h).div_(s)
+        for root_depth in (near, far):
+            y = origin + root_depth * d
+            root_depth.masked_fill_((y < low) | (y > high) | (root_depth < _NEAR), math.nan)
+        depth.scatter_(1, cut.expand(len(u), -1), torch.fmin(near, far))
     hit = depth > _NEAR
     samples = len(hit)
     landed = hit.flatten().nonzero()[:, 0]

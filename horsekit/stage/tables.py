@@ -56,13 +56,13 @@ def _statics(quadrics, bone, paint, colour, gloss) -> Statics:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _cast_statics(character: Character) -> Statics:
     quadrics, bone, colour, paint, gloss = zip(*parts(character), strict=True)
     return _statics(quadrics, bone, paint, colour, gloss)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _room_statics(background: Background) -> Statics:
     markers = background.markers
     quadrics = [ball(tuple(p), (r,) * 3) for p, r in zip(*(m.tolist() for m in markers[:2]), strict=True)]
@@ -221,7 +221,7 @@ def tabulate(scenes: list[Scene], mouths: list[Tensor], device: torch.device | s
     return Tables(solids, rays, path=path, **made)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _decor(background: Background) -> Tensor:
     """[15] linear paint of wall and floor."""
     paint = torch.cat([background.decor.wall, background.decor.floor])

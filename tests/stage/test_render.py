@@ -1,3 +1,4 @@
+import colorsys
 import hashlib
 import math
 import subprocess
@@ -268,6 +269,24 @@ def test_boxes_follow_the_picture():
     rows, columns = moved.nonzero().unbind(-1)
     inside = ((columns + 0.5 - x).abs() < width / 2 + 1) & ((rows + 0.5 - y).abs() < height / 2 + 1.5)
     assert inside.float().mean() > 0.8
+
+
+def test_markers_hang_where_they_are_said_to():
+    for seed in range(4):
+        scene = shot(seed, light=Light(0, "white", "low", "matte"))
+        view = render([scene], [mouths(scene)])[0]
+        markers = scene.background.markers
+        offset = (markers.position.double() - view.camera.position[0]) @ view.camera.rotation[0]
+        flat = view.camera.focal[0] * offset[:, :2] / -offset[:, 2:]
+        shown = flat.abs().amax(-1) < 0.5
+        assert shown.sum() >= 8
+        assert (-offset[shown, 2]).max() > 1.8 * (-offset[shown, 2]).min()
+        columns, rows = (64 * (flat[shown] * torch.tensor([1, -1]) + 0.5)).long().unbind(-1)
+        seen = [colorsys.rgb_to_hsv(*c)[0] for c in (view.frames[0, rows, columns] / 255).tolist()]
+        true = [colorsys.rgb_to_hsv(*c)[0] for c in markers.colour[shown].tolist()]
+        apart = [abs((a - b + 0.5) % 1 - 0.5) for a, b in zip(seen, true, strict=True)]
+        # one or two may hang behind a hat, an ear or each other
+        assert sum(d < 0.04 for d in apart) >= 6
 
 
 def test_visibility_falls_out_of_frame_and_behind_someone():
