@@ -31,7 +31,7 @@ def main() -> int:
         place,
         assemble.build_model(config),
         batches,
-        assemble.build_objective(config),
+        assemble.build_objective(config, tokenizers),
         held_out=held_out,
     )
     if place.first:

@@ -1,0 +1,76 @@
+"""Reference pictures: from what a person hands in to clean tokens in slots (DESIGN §6).
+
+h w latent grid, C channels
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from horsekit.media import Picture
+from horsekit.prompt import mentions
+from horsekit.sequence import Segment, reference_segment
+from horsekit.tokenizers import VideoTokenizer
+
+MAX_SLOTS = 4
+MAX_PICTURES = 9
+
+PictureLike = Picture | str | Path
+References = Sequence[PictureLike | Sequence[PictureLike]]
+
+
+class ReferenceError(ValueError):
+    """What is wrong with the references, and how to mend it."""
+
+
+def read_references(references: References, prompt: str) -> dict[int, list[Picture]]:
+    """Pictures by slot: the first item is `[Image 1]`, the second `[Image 2]`, and so on.
+
+    An item is one picture (or its path), or a list of pictures of one and the same character.
+    Errors: ReferenceError for too many slots or pictures, an empty list, or a prompt that mentions a picture
+    that was not given; MediaError for a file that cannot be read.
+    """
+    if isinstance(references, (Picture, str, Path)):
+        references = [references]
+    slots: dict[int, list[Picture]] = {}
+    for slot, item in enumerate(references, start=1):
+        pictures = [item] if isinstance(item, (Picture, str, Path)) else list(item)
+        if not pictures:
+            raise ReferenceError(
+                f"reference {slot} is an empty list; give at least one picture or leave it out"
+            )
+        slots[slot] = [p if isinstance(p, Picture) else Picture.open(p) for p in pictures]
+    if len(slots) > MAX_SLOTS:
+        raise ReferenceError(
+            f"{len(slots)} characters were given, the model knows {MAX_SLOTS}; "
+            "put pictures of the same character into one inner list"
+        )
+    count = sum(len(pictures) for pictures in slots.values())
+    if count > MAX_PICTURES:
+        raise ReferenceError(f"{count} reference pictures were given; use at most {MAX_PICTURES}")
+    missing = sorted(mentions(prompt) - set(slots))
+    if missing:
+        raise ReferenceError(
+            f"the prompt mentions [Image {missing[0]}], but {len(slots)} reference(s) were given; "
+            "add the picture or take the mention out"
+        )
+    return slots
+
+
+def encode_references(
+    slots: dict[int, list[Picture]], tokenizer: VideoTokenizer, size: tuple[int, int]
+) -> list[Segment]:
+    """One segment per picture, cropped to size (height, width) and encoded as a clip of one frame."""
+    segments = []
+    for slot, pictures in slots.items():
+        for index, picture in enumerate(pictures):
+            segments.append(reference_segment(encode_picture(picture, tokenizer, size), slot, index))
+    return segments
+
+
+def encode_picture(picture: Picture, tokenizer: VideoTokenizer, size: tuple[int, int]) -> Tensor:
+    """Latents [1, h, w, C] of a picture cropped and resized to size (height, width)."""
+    with torch.inference_mode():
+        return tokenizer.encode(picture.fitted(*size).pixels[None, None])[0]

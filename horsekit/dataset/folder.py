@@ -1,0 +1,132 @@
+"""A folder of clips and pictures as latents, kept in a cache that cannot go stale.
+
+The folder follows the Hugging Face VideoFolder convention: metadata.jsonl with one object per clip, its
+`file_name` beside it and its `prompt`.
+
+R reference pictures, h w latent grid, C channels
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from horsekit.dataset.sample import LatentSample
+from horsekit.media import Clip, Picture
+from horsekit.tokenizers import Tokenizers
+
+METADATA = "metadata.jsonl"
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """A clip's file and the wordings that describe it."""
+
+    path: Path
+    prompts: tuple[str, ...]
+
+
+def read_metadata(folder: Path) -> list[ClipEntry]:
+    """The clips a folder lists, in its order.
+
+    Errors: ValueError naming the line for broken JSON, a missing file_name or prompt, or a file that is not
+    there.
+    """
+    path = folder / METADATA
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {METADATA}; list each clip there as {{file_name, prompt}}")
+    entries = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where} is not JSON: {error}") from error
+        for key in ("file_name", "prompt"):
+            if not isinstance(row, dict) or not row.get(key):
+                raise ValueError(f"{where} lacks {key!r}; each line needs file_name and prompt")
+        clip = folder / row["file_name"]
+        if not clip.is_file():
+            raise ValueError(f"{where} names {row['file_name']}, which is not there; add it or drop the line")
+        prompts = row["prompt"] if isinstance(row["prompt"], list) else [row["prompt"]]
+        entries.append(ClipEntry(clip, tuple(prompts)))
+    if not entries:
+        raise ValueError(f"{path} lists no clip; add at least one")
+    return entries
+
+
+class LatentCache:
+    """Latents of files by what they depend on: content, tokenizer weights and size."""
+
+    def __init__(self, folder: Path, tokenizers: Tokenizers, size: tuple[int, int]) -> None:
+        self.folder = folder
+        self.tokenizers = tokenizers
+        self.size = size
+
+    def clip(self, path: Path) -> tuple[Tensor, Tensor | None]:
+        """Video latents [T, h, w, C] and audio latents [N, C], None for a clip without sound."""
+        stored = self._read(path)
+        if stored is None:
+            stored = self._encode_clip(Clip.open(path))
+            self._write(path, stored)
+        return stored["video"], stored.get("audio")
+
+    def picture(self, path: Path) -> Tensor:
+        """Latents [1, h, w, C] of a picture."""
+        stored = self._read(path)
+        if stored is None:
+            with torch.inference_mode():
+                pixels = Picture.open(path).fitted(*self.size).pixels
+                stored = {"video": self.tokenizers.video.encode(pixels[None, None])[0].contiguous()}
+            self._write(path, stored)
+        return stored["video"]
+
+    @torch.inference_mode()
+    def _encode_clip(self, clip: Clip) -> dict[str, Tensor]:
+        clip = clip.conformed(*self.size, sample_rate=self.tokenizers.audio.spec.sample_rate)
+        latents = {"video": self.tokenizers.video.encode(clip.frames[None])[0].contiguous()}
+        if clip.has_sound:
+            waveform = clip.sound.mono().waveform[:, 0]
+            latents["audio"] = self.tokenizers.audio.encode(waveform[None])[0].contiguous()
+        return latents
+
+    def _file(self, path: Path) -> Path:
+        digest = hashlib.sha256(path.read_bytes())
+        digest.update(f"{self.tokenizers.digest} {self.size}".encode())
+        return self.folder / f"{digest.hexdigest()}.safetensors"
+
+    def _read(self, path: Path) -> dict[str, Tensor] | None:
+        file = self._file(path)
+        if not file.is_file():
+            return None
+        with safe_open(file, framework="pt") as tensors:
+            return {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118
+
+    def _write(self, path: Path, latents: dict[str, Tensor]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self._file(path)
+        draft = file.with_name(f".{os.getpid()}-{file.name}")
+        save_file(latents, draft)
+        os.replace(draft, file)
+
+
+def encode_folder(folder: Path, pictures: list[Path], cache: LatentCache) -> list[LatentSample]:
+    """All clips of a folder, with the pictures as references of slot 1.
+
+    Errors: ValueError as in read_metadata; MediaError for a clip or picture that cannot be read.
+    """
+    references = {1: torch.cat([cache.picture(path) for path in pictures])} if pictures else {}
+    samples = []
+    for entry in tqdm(read_metadata(folder), desc="encoding", unit="clip"):
+        video, audio = cache.clip(entry.path)
+        samples.append(LatentSample(video, audio, entry.prompts, references))
+    return samples

@@ -1,0 +1,119 @@
+"""Samples on disk: Arrow shards through Hugging Face datasets, memory-mapped, written atomically.
+
+T latent frames, h w latent grid, N audio tokens, C channels, R reference pictures
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, Features, List, Value, concatenate_datasets, load_from_disk
+from datasets.utils.logging import disable_progress_bar
+from torch import Tensor
+
+from horsekit.dataset.sample import LatentSample
+
+_NUMBERS = List(Value("float16"))
+_SHAPE = List(Value("int32"))
+_FEATURES = Features(
+    {
+        "video": _NUMBERS,
+        "video_shape": _SHAPE,
+        "audio": _NUMBERS,
+        "audio_shape": _SHAPE,
+        "prompts": List(Value("string")),
+        "slots": _SHAPE,
+        "references": _NUMBERS,
+        "references_shape": _SHAPE,
+    }
+)
+
+
+class LatentDataset:
+    """Latent samples by number. Errors: ValueError when a folder holds no complete shard."""
+
+    def __init__(self, table: Dataset) -> None:
+        self._table = table.with_format("numpy")
+        shapes = zip(table["video_shape"], table["audio_shape"], strict=True)
+        self.buckets = [(*video[:3], audio[0] if audio else 0) for video, audio in shapes]
+
+    @classmethod
+    def of(cls, samples: Iterable[LatentSample]) -> "LatentDataset":
+        """A dataset in memory. Errors: ValueError when there is no sample."""
+        return cls(_table(samples))
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "LatentDataset":
+        """All complete shards of a folder, in the order of their names."""
+        shards = sorted(path for path in Path(folder).glob("shard-*") if (path / "state.json").exists())
+        if not shards:
+            raise ValueError(f"{folder} holds no cached latents; build them first (see data/README.md)")
+        return cls(concatenate_datasets([load_from_disk(str(path)) for path in shards]))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, index: int) -> LatentSample:
+        row = self._table[index]
+        audio = _tensor(row["audio"], row["audio_shape"]) if len(row["audio_shape"]) else None
+        pictures = _tensor(row["references"], row["references_shape"]) if len(row["references_shape"]) else ()
+        slots = [int(slot) for slot in row["slots"]]
+        return LatentSample(
+            video=_tensor(row["video"], row["video_shape"]),
+            audio=audio,
+            prompts=tuple(str(prompt) for prompt in row["prompts"]),
+            references={
+                slot: torch.stack([p for s, p in zip(slots, pictures, strict=True) if s == slot])
+                for slot in sorted(set(slots))
+            },
+        )
+
+
+def write_shard(samples: Iterable[LatentSample], path: Path) -> None:
+    """Write one shard folder; it appears complete or not at all."""
+    disable_progress_bar()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
+    try:
+        _table(samples).save_to_disk(str(draft))
+        os.replace(draft, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _table(samples: Iterable[LatentSample]) -> Dataset:
+    rows = [_row(sample) for sample in samples]
+    if not rows:
+        raise ValueError("the dataset is empty; give at least one sample")
+    return Dataset.from_list(rows, features=_FEATURES)
+
+
+def _row(sample: LatentSample) -> dict:
+    pictures = [(slot, picture) for slot, stack in sample.references.items() for picture in stack]
+    references = torch.stack([picture for _, picture in pictures]) if pictures else None
+    return {
+        "video": _numbers(sample.video),
+        "video_shape": list(sample.video.shape),
+        "audio": _numbers(sample.audio),
+        "audio_shape": [] if sample.audio is None else list(sample.audio.shape),
+        "prompts": list(sample.prompts),
+        "slots": [slot for slot, _ in pictures],
+        "references": _numbers(references),
+        "references_shape": [] if references is None else list(references.shape),
+    }
+
+
+def _numbers(tensor: Tensor | None) -> np.ndarray:
+    if tensor is None:
+        return np.zeros(0, np.float16)
+    if not torch.isfinite(tensor).all():
+        raise ValueError("latents hold NaN or infinity; check the clip they came from")
+    return tensor.detach().cpu().half().numpy().ravel()
+
+
+def _tensor(numbers: np.ndarray, shape: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(numbers, np.float32).reshape([int(n) for n in shape]))

@@ -1,0 +1,131 @@
+"""One training example as the tokenizers left it, and the sequence a task makes of it.
+
+T latent frames, h w latent grid, N audio tokens, C channels, R reference pictures
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from horsekit.sequence import (
+    Role,
+    Segment,
+    Sequence,
+    audio_segment,
+    reference_segment,
+    text_segment,
+    video_segment,
+)
+from horsekit.tokenizers import TextTokenizer
+
+MAX_SLOTS = 4
+MAX_REFERENCES = 9
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSample:
+    """A clip in latents with its prompts and the pictures of its characters.
+
+    video [T, h, w, C]; audio [N, C] or None for a clip without sound; prompts: wordings of the same clip;
+    references: for each slot (1, 2, ...) as the prompts number it, latents [R, h, w, C] of that character.
+    """
+
+    video: Tensor
+    audio: Tensor | None
+    prompts: tuple[str, ...]
+    references: dict[int, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How often a sample is turned into which task, and what is withheld from it.
+
+    text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance);
+    each_reference_drop: chance for each single picture, one always stays; image_to_video, audio_to_video,
+    video_to_audio, continuation: chance that a part of the clip is given; the rest is reference to video.
+    """
+
+    text_drop: float = 0.1
+    reference_drop: float = 0.1
+    each_reference_drop: float = 0.15
+    max_references: int = 3
+    reference_noise: float = 0.05
+    image_to_video: float = 0.05
+    audio_to_video: float = 0.05
+    video_to_audio: float = 0.02
+    continuation: float = 0.03
+
+    def __post_init__(self) -> None:
+        for name in ("text_drop", "reference_drop", "each_reference_drop", "reference_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
+        if self.image_to_video + self.audio_to_video + self.video_to_audio + self.continuation > 1:
+            raise ValueError("the chances of the tasks add up to more than 1; lower some of them")
+        if not 1 <= self.max_references <= MAX_REFERENCES:
+            raise ValueError(f"max_references is {self.max_references}; use 1 to {MAX_REFERENCES}")
+
+    def sequence(self, sample: LatentSample, text: TextTokenizer, generator: torch.Generator) -> Sequence:
+        """Draw a task for the sample and lay its tokens out."""
+        slots = self._draw_slots(sample, generator)
+        segments = self._clip_segments(sample, generator)
+        segments.append(self._text(sample, slots, text, generator))
+        if not _chance(self.reference_drop, generator):
+            segments += self._references(sample, slots, generator)
+        return Sequence(tuple(segments))
+
+    def _draw_slots(self, sample: LatentSample, generator: torch.Generator) -> dict[int, int]:
+        """Which number each character goes by this time, so that a slot never means a certain character."""
+        order = torch.randperm(MAX_SLOTS, generator=generator)[: len(sample.references)] + 1
+        return dict(zip(sorted(sample.references), order.tolist(), strict=True))
+
+    def _clip_segments(self, sample: LatentSample, generator: torch.Generator) -> list[Segment]:
+        chances = torch.tensor(
+            [self.image_to_video, self.audio_to_video, self.video_to_audio, self.continuation]
+        ).cumsum(0)
+        task = int((torch.rand((), generator=generator) > chances).sum())
+        latents = sample.video.shape[0]
+        video_role, audio_role, given_video, given_audio = Role.GENERATE, Role.GENERATE, 0, 0
+        if task == 0:
+            given_video = 1
+        elif task == 1:
+            audio_role = Role.GIVEN
+        elif task == 2 and sample.audio is not None:
+            video_role = Role.GIVEN
+        elif task == 3 and latents > 2:
+            given_video = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
+            given_audio = 4 * given_video - 3
+        segments = [video_segment(sample.video, video_role, given_latents=given_video)]
+        if sample.audio is not None:
+            segments.append(audio_segment(sample.audio, audio_role, given_tokens=given_audio))
+        return segments
+
+    def _text(
+        self, sample: LatentSample, slots: dict[int, int], text: TextTokenizer, generator: torch.Generator
+    ) -> Segment:
+        if _chance(self.text_drop, generator):
+            ids = text.empty
+        else:
+            choice = int(torch.randint(len(sample.prompts), (), generator=generator))
+            ids = text.renumber(text.encode(sample.prompts[choice]), slots)
+        return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)))
+
+    def _references(
+        self, sample: LatentSample, slots: dict[int, int], generator: torch.Generator
+    ) -> list[Segment]:
+        segments = []
+        for own, pictures in sample.references.items():
+            order = torch.randperm(len(pictures), generator=generator)[: self.max_references]
+            keep = [int(i) for i in order if not _chance(self.each_reference_drop, generator)] or [
+                int(order[0])
+            ]
+            wanted = int(torch.randint(1, len(keep) + 1, (), generator=generator))
+            for index, picture in enumerate(keep[:wanted]):
+                latents = pictures[picture : picture + 1]
+                noise = torch.randn(latents.shape, generator=generator)
+                segments.append(reference_segment(latents + self.reference_noise * noise, slots[own], index))
+        return segments
+
+
+def _chance(probability: float, generator: torch.Generator) -> bool:
+    return bool(torch.rand((), generator=generator) < probability)

@@ -1,0 +1,109 @@
+"""Latents of rendered clips, shard by shard: `python -m horsekit.dataset.stage FOLDER --clips 8192`."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from horsekit.dataset.latents import write_shard
+from horsekit.dataset.sample import LatentSample
+from horsekit.stage import Script, portrait, stage_batch
+from horsekit.tokenizers import Tokenizers, load_tokenizers
+
+SHARD = 128
+RENDERED_TOGETHER = 16
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What to render: clip i of a plan is a pure function of (first_seed + i, split, seconds, size).
+
+    portraits: reference pictures per character; wordings: prompts per clip; pairs: share of clips with two
+    characters in the shot.
+    """
+
+    folder: Path
+    tokenizers: Path
+    clips: int
+    first_seed: int = 0
+    split: str = "train"
+    seconds: float = 1.28
+    size: int = 64
+    portraits: int = 4
+    wordings: int = 3
+    pairs: float = 0.15
+
+
+def build(plan: StagePlan, workers: int = 2) -> None:
+    """Render and encode every shard that is not there yet, with a progress bar."""
+    count = -(-plan.clips // SHARD)
+    missing = [k for k in range(count) if not (shard_path(plan, k) / "state.json").exists()]
+    with get_context("spawn").Pool(workers) as pool, tqdm(total=len(missing) * SHARD, unit="clip") as bar:
+        for _ in pool.imap_unordered(_build_shard, [(plan, k) for k in missing]):
+            bar.update(SHARD)
+
+
+def shard_path(plan: StagePlan, number: int) -> Path:
+    return plan.folder / f"shard-{plan.first_seed + number * SHARD:08d}"
+
+
+def _build_shard(job: tuple[StagePlan, int]) -> None:
+    plan, number = job
+    torch.set_num_threads(1)
+    first = plan.first_seed + number * SHARD
+    seeds = range(first, min(first + SHARD, plan.first_seed + plan.clips))
+    write_shard(_samples(plan, seeds, load_tokenizers(plan.tokenizers)), shard_path(plan, number))
+
+
+@torch.inference_mode()
+def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[LatentSample]:
+    for start in range(0, len(seeds), RENDERED_TOGETHER):
+        chunk = seeds[start : start + RENDERED_TOGETHER]
+        scripts = [draw(plan, seed) for seed in chunk]
+        takes = stage_batch(scripts, size=plan.size)
+        video = tokenizers.video.encode(torch.stack([clip.frames for clip, _ in takes]))
+        audio = tokenizers.audio.encode(torch.stack([clip.waveform[:, 0] for clip, _ in takes]))
+        for row, (script, seed) in enumerate(zip(scripts, chunk, strict=True)):
+            yield LatentSample(
+                video[row],
+                audio[row],
+                tuple(script.prompt(seed * plan.wordings + k) for k in range(plan.wordings)),
+                {
+                    slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
+                    for slot, character in enumerate(script.characters, start=1)
+                },
+            )
+
+
+def draw(plan: StagePlan, seed: int) -> Script:
+    """The script of a seed; whether it has one character or two depends on the seed alone."""
+    pair = torch.rand((), generator=torch.Generator().manual_seed(seed)) < plan.pairs
+    return Script.draw(seed, split=plan.split, seconds=plan.seconds, characters=2 if pair else 1)
+
+
+def _portraits(plan: StagePlan, character, seed: int, tokenizers: Tokenizers) -> torch.Tensor:
+    pictures = [portrait(character, seed * 100 + k, size=plan.size) for k in range(plan.portraits)]
+    return tokenizers.video.encode(torch.stack(pictures)[:, None])[:, 0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tokenizers", type=Path, default=Path("horsekit/weights/horse-tiny"))
+    parser.add_argument("--clips", type=int, required=True)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--split", choices=("train", "held_out"), default="train")
+    parser.add_argument("--seconds", type=float, default=1.28)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--workers", type=int, default=2)
+    options = vars(parser.parse_args())
+    workers = options.pop("workers")
+    build(StagePlan(**options), workers)
+
+
+if __name__ == "__main__":
+    main()

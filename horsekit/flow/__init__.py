@@ -1,0 +1,21 @@
+"""Flow matching: noise levels, objective, samplers, guidance."""
+
+from horsekit.flow.guidance import Branch, Guidance, combine
+from horsekit.flow.objective import Losses, Objective
+from horsekit.flow.samplers import SAMPLERS, Step, euler, unipc
+from horsekit.flow.schedule import schedule, shifted, training_levels
+
+__all__ = [
+    "SAMPLERS",
+    "Branch",
+    "Guidance",
+    "Losses",
+    "Objective",
+    "Step",
+    "combine",
+    "euler",
+    "schedule",
+    "shifted",
+    "training_levels",
+    "unipc",
+]

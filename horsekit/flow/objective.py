@@ -1,0 +1,104 @@
+"""Flow matching over a packed batch: noise in, velocity asked, loss out.
+
+B samples, S tokens, L noise-level bins, C channels
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from horsekit.flow.schedule import training_levels
+from horsekit.sequence import Batch, Modality, Stream
+
+LEVEL_BINS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """`total` carries the gradient; the others are detached.
+
+    video, audio: mean squared velocity error per generated token and channel; by_level [L, 2]: the same in
+    L equal bins of σ, NaN where a bin is empty; tokens: generated (video, audio) tokens in the batch.
+    """
+
+    total: Tensor
+    video: Tensor
+    audio: Tensor
+    by_level: Tensor
+    tokens: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Mean squared error of the velocity v = ε − x₀ (SPEC §3.1), balanced between picture and sound.
+
+    shift moves the training noise levels towards noise; audio_weight is the share of the sound in the loss
+    relative to the picture, whatever the token counts; video_channel_weights [C], mean 1, lets the channels
+    that carry more of the picture count for more.
+    """
+
+    shift: float = 3.0
+    audio_weight: float = 0.5
+    video_channel_weights: Tensor | None = None
+
+    def noisy(
+        self, stream: Stream, sigma: Tensor, generator: torch.Generator
+    ) -> tuple[Stream, Tensor, Tensor]:
+        """Corrupt what is to be generated; given tokens stay clean.
+
+        sigma: [B, 2], a noise level for the picture and the sound of each sample.
+        Returns the noisy stream and the velocity targets of video [Nv, C] and audio [Na, C].
+        """
+        noisy, targets = [], []
+        for modality, clean in ((Modality.VIDEO, stream.video), (Modality.AUDIO, stream.audio)):
+            rows = stream.modality == modality
+            level = sigma[stream.sample[rows], int(modality)].to(clean.dtype)
+            level = (level * stream.generate[rows])[:, None]
+            noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
+            noisy.append((1 - level) * clean + level * noise)
+            targets.append(noise - clean)
+        return stream.replace(video=noisy[0], audio=noisy[1]), targets[0], targets[1]
+
+    def __call__(self, model: Callable, batch: Batch, generator: torch.Generator) -> Losses:
+        """Draw noise levels and noise, run the model, and measure.
+
+        Errors: ValueError when the loss is not finite, naming the modality.
+        """
+        stream = batch.main
+        levels = training_levels(len(stream.counts), self.shift, generator).to(stream.video.device)
+        sigma = levels[:, None].expand(-1, 2)
+        noisy, video_target, audio_target = self.noisy(stream, sigma, generator)
+        velocity = model(batch.replace(main=noisy))
+
+        video_error = self._token_error(velocity.video, video_target, self.video_channel_weights)
+        audio_error = self._token_error(velocity.audio, audio_target, None)
+        video, video_levels = self._mean(video_error, stream, Modality.VIDEO, levels)
+        audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, levels)
+        total = video + self.audio_weight * audio
+        for name, value in (("video", video), ("audio", audio)):
+            if not torch.isfinite(value):
+                raise ValueError(
+                    f"the {name} loss is {value.item()}; lower the learning rate or check the cached latents"
+                )
+        counts = [
+            int((stream.generate & (stream.modality == m)).sum()) for m in (Modality.VIDEO, Modality.AUDIO)
+        ]
+        by_level = torch.stack([video_levels, audio_levels], dim=1)
+        return Losses(total, video.detach(), audio.detach(), by_level, (counts[0], counts[1]))
+
+    @staticmethod
+    def _token_error(velocity: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        error = (velocity.float() - target.float()).square()
+        return (error if weights is None else error * weights.to(error)).mean(dim=1)
+
+    @staticmethod
+    def _mean(error: Tensor, stream: Stream, modality: Modality, levels: Tensor) -> tuple[Tensor, Tensor]:
+        rows = stream.modality == modality
+        keep = stream.generate[rows].to(error.dtype)
+        mean = (error * keep).sum() / keep.sum().clamp(min=1)
+        bins = (levels[stream.sample[rows]] * LEVEL_BINS).long().clamp(max=LEVEL_BINS - 1)
+        sums = error.new_zeros(LEVEL_BINS).index_add(0, bins, error.detach() * keep)
+        hits = error.new_zeros(LEVEL_BINS).index_add(0, bins, keep)
+        return mean, sums / torch.where(hits > 0, hits, torch.nan)

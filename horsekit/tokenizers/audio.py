@@ -1,0 +1,157 @@
+"""Sound: principal components of log spectra, and a learned spectrum with Griffin–Lim phases on the way back.
+
+B clips, S samples, N tokens, L log-spectral frames (four to a token), K bands, C channels
+"""
+
+import math
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from horsekit import clock
+from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
+from horsekit.tokenizers.video import PatchBasis
+
+HOP = 160
+FRAMES = 4  # spectral frames to a token
+FFT = 640
+FLOOR = 1e-3
+ITERATIONS = 32
+MOMENTUM = 0.99
+
+
+def band_matrix(bands: int, sample_rate: int) -> Tensor:
+    """Triangles of equal height on the mel scale, at least one bin wide: [bins, K]."""
+    bins = torch.linspace(0, sample_rate / 2, FFT // 2 + 1, dtype=torch.float64)
+    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
+    mel = torch.linspace(0, top, bands + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    spacing = sample_rate / FFT
+    left = torch.minimum(edges[:-2], edges[1:-1] - spacing)
+    right = torch.maximum(edges[2:], edges[1:-1] + spacing)
+    rise = (bins[:, None] - left) / (edges[1:-1] - left)
+    fall = (right - bins[:, None]) / (right - edges[1:-1])
+    weights = torch.minimum(rise, fall).clamp(min=0)
+    return (weights / weights.sum(0).clamp(min=1e-9)).float()
+
+
+class SpectrumRefiner(nn.Module):
+    """Log bands [B, L, K] to a log magnitude of every bin [B, L, bins]; starts at interpolated bands."""
+
+    def __init__(self, bands: int, width: int, blocks: int, spread: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("spread", spread, persistent=False)
+        self.enter = nn.Conv1d(bands, width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(width, width, 5, padding=2, groups=width // 16),
+                nn.Conv1d(width, 2 * width, 1),
+                nn.GELU(),
+                nn.Conv1d(2 * width, width, 1),
+            )
+            for _ in range(blocks)
+        )
+        self.leave = nn.Conv1d(width, spread.shape[1], 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, logs: Tensor) -> Tensor:
+        x = self.enter(logs.transpose(1, 2))
+        for block in self.blocks:
+            x = x + block(x)
+        return logs @ self.spread + self.leave(x).transpose(1, 2)
+
+
+class AudioTokenizer(LatentTokenizer):
+    """16 kHz sound, 25 tokens a second. The phase is not kept: it is found again from the magnitudes."""
+
+    kind = "spectral-audio"
+
+    def __init__(
+        self, dim: int = 64, bands: int = 96, width: int = 192, blocks: int = 3, sample_rate: int = 16_000
+    ) -> None:
+        super().__init__()
+        self.arguments = {
+            "dim": dim, "bands": bands, "width": width, "blocks": blocks, "sample_rate": sample_rate,
+        }  # fmt: skip
+        rate = Fraction(clock.AUDIO_TOKENS_PER_SECOND)
+        self.spec = TokenizerSpec("spectral-audio", "audio", dim, rate, sample_rate=sample_rate, causal=False)
+        matrix = band_matrix(bands, sample_rate)
+        self.register_buffer("bands", matrix, persistent=False)
+        self.register_buffer("window", torch.hann_window(FFT), persistent=False)
+        self.basis = PatchBasis(FRAMES * bands, dim)
+        spread = matrix.T / matrix.T.sum(0).clamp(min=1e-9)
+        self.refiner = SpectrumRefiner(bands, width, blocks, spread)
+
+    @property
+    def samples_per_token(self) -> int:
+        """Samples to a token: 640 at 16 kHz."""
+        return FRAMES * HOP
+
+    def encode(self, media: Tensor) -> Tensor:
+        """Waveforms [B, S] in −1..1 to latents [B, N, C], N = S / 640 rounded up.
+
+        Errors: ValueError for NaN or no samples.
+        """
+        require_finite(media, "sound")
+        return self.basis.encode(rearrange(self.log_bands(media), "B (N f) K -> B N (f K)", f=FRAMES))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, N, C] to waveforms [B, 640·N]. Errors: ValueError for NaN."""
+        require_finite(latents, "latent")
+        magnitude = self.log_magnitude(latents).exp() - FLOOR
+        return griffin_lim(magnitude.clamp(min=0), self.window)
+
+    def log_bands(self, waveform: Tensor) -> Tensor:
+        """Log energies of the bands, [B, L, K]; frame l is centred on the samples 160·l .. 160·(l + 1)."""
+        short = -waveform.shape[1] % self.samples_per_token
+        magnitude = spectrum(F.pad(waveform, (0, short)), self.window).abs()
+        return (magnitude @ self.bands + FLOOR).log()
+
+    def log_magnitude(self, latents: Tensor) -> Tensor:
+        """Latents to log magnitudes [B, L, bins], with gradients."""
+        logs = rearrange(self.basis.decode(latents), "B N (f K) -> B (N f) K", f=FRAMES)
+        return self.refiner(logs)
+
+    def positions(self, count: int, origin: float = 0.0) -> Tensor:
+        """[start, end) of `count` audio tokens in seconds, float64 [count, 2]."""
+        return clock.audio_intervals(count, origin)
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The basis; the refiner may be trained further without making caches stale."""
+        return {k: v for k, v in self.state_dict().items() if k.startswith("basis.")}
+
+
+def spectrum(waveform: Tensor, window: Tensor) -> Tensor:
+    """Complex spectra [B, L, bins] of frames centred in each hop of 160 samples, scaled by the window's sum."""
+    padded = F.pad(waveform, ((FFT - HOP) // 2, (FFT - HOP) // 2))
+    return torch.fft.rfft(padded.unfold(1, FFT, HOP) * window) / window.sum()
+
+
+def waveform_of(spectra: Tensor, window: Tensor) -> Tensor:
+    """The waveform [B, 160·L] whose spectra come closest: overlap-add, divided by the windows' energy."""
+    frames = torch.fft.irfft(spectra * window.sum(), n=FFT) * window
+    count = frames.shape[1]
+    size = (1, (count - 1) * HOP + FFT)
+    total = F.fold(frames.transpose(1, 2), size, (1, FFT), stride=(1, HOP))[:, 0, 0]
+    energy = window.square().expand(1, count, FFT).transpose(1, 2)
+    weight = F.fold(energy, size, (1, FFT), stride=(1, HOP))[:, 0, 0]
+    margin = (FFT - HOP) // 2
+    return (total / weight.clamp(min=1e-3))[:, margin : margin + count * HOP]
+
+
+def griffin_lim(magnitude: Tensor, window: Tensor) -> Tensor:
+    """A waveform [B, 160·L] with magnitudes [B, L, bins]: fast Griffin–Lim (Perraudin 2013) from a fixed start."""
+    generator = torch.Generator().manual_seed(0)
+    angle = torch.rand(magnitude.shape[1:], generator=generator).to(magnitude) * 2 * math.pi
+    phase = torch.polar(torch.ones_like(angle), angle).expand(magnitude.shape)
+    before = torch.zeros_like(phase)
+    for _ in range(ITERATIONS):
+        consistent = spectrum(waveform_of(magnitude * phase, window), window)
+        ahead = consistent + MOMENTUM * (consistent - before)
+        phase = ahead / ahead.abs().clamp(min=1e-9)
+        before = consistent
+    return waveform_of(magnitude * phase, window)

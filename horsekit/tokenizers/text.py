@@ -1,0 +1,102 @@
+"""Text: byte-level BPE, whole over any UTF-8; markers of the prompt grammar are single tokens."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Self
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from horsekit.prompt import normalised
+
+FILE = "tokenizer.json"
+BEGIN, EMPTY = "<begin>", "<empty>"
+SLOTS = 9
+VOCABULARY = 4096
+
+
+def mention(slot: int) -> str:
+    """How a prompt names the reference of a slot."""
+    return f"[Image {slot}]"
+
+
+SPECIAL = (BEGIN, EMPTY, *(mention(slot) for slot in range(1, SLOTS + 1)))
+
+
+class TextTokenizer:
+    """Prompts to token ids and back; every mention of a reference picture is one token."""
+
+    def __init__(self, model: Tokenizer) -> None:
+        self._model = model
+        self._slots = {model.token_to_id(mention(slot)): slot for slot in range(1, SLOTS + 1)}
+        self._ids = {slot: token for token, slot in self._slots.items()}
+
+    @classmethod
+    def train(cls, prompts: Iterable[str], vocabulary: int = VOCABULARY) -> Self:
+        """Learn merges from prompts."""
+        model = Tokenizer(models.BPE())
+        model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        model.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=[AddedToken(token, normalized=False) for token in SPECIAL],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        model.train_from_iterator((normalised(prompt) for prompt in prompts), trainer)
+        return cls(model)
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids run from 0 to this."""
+        return self._model.get_vocab_size()
+
+    @property
+    def empty(self) -> list[int]:
+        """What stands for withheld words."""
+        return [self._model.token_to_id(EMPTY)]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids, beginning with the begin token; mentions are brought to one spelling first."""
+        return [self._model.token_to_id(BEGIN), *self._model.encode(normalised(text)).ids]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids, without begin and empty tokens."""
+        hidden = {self._model.token_to_id(BEGIN), *self.empty}
+        return self._model.decode([i for i in ids if i not in hidden], skip_special_tokens=False)
+
+    def slots(self, ids: Iterable[int]) -> list[int]:
+        """The slot each token mentions, 0 for none."""
+        return [self._slots.get(i, 0) for i in ids]
+
+    def renumber(self, ids: Iterable[int], slots: Mapping[int, int]) -> list[int]:
+        """The same words with other slot numbers: {old: new}."""
+        return [self._ids[slots.get(self._slots[i], self._slots[i])] if i in self._slots else i for i in ids]
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write tokenizer.json."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{FILE}.draft"
+        self._model.save(str(draft), pretty=False)
+        os.replace(draft, folder / FILE)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """Read tokenizer.json. Errors: ValueError when it is missing or lacks the markers."""
+        path = Path(folder) / FILE
+        if not path.is_file():
+            raise ValueError(f"{folder} lacks {FILE}; point at a folder written by save_pretrained")
+        model = Tokenizer.from_file(str(path))
+        lacking = [token for token in SPECIAL if model.token_to_id(token) is None]
+        if lacking:
+            raise ValueError(
+                f"{path} lacks the token {lacking[0]!r}; train it with training/train_tokenizer.py"
+            )
+        return cls(model)
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the vocabulary."""
+        return hashlib.sha256(self._model.to_str().encode()).hexdigest()[:16]

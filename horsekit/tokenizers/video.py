@@ -1,0 +1,145 @@
+"""Video and pictures: principal components of space-time patches, and a learned refiner behind them.
+
+B clips, F frames, T latent frames, h w latent grid, p patch size, C channels, R RGB
+"""
+
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from horsekit import clock
+from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
+
+GROUP = clock.FRAMES_PER_LATENT
+
+
+class PatchBasis(nn.Module):
+    """An orthonormal basis of patches with the deviation of each coefficient: values [.., N] to C channels."""
+
+    def __init__(self, values: int, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(values))
+        self.register_buffer("basis", torch.eye(values, channels))
+        self.register_buffer("deviation", torch.ones(channels))
+
+    def encode(self, patches: Tensor) -> Tensor:
+        return (patches - self.mean) @ self.basis / self.deviation
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return (latents * self.deviation) @ self.basis.T + self.mean
+
+    @torch.no_grad()
+    def fit(self, patches: Tensor) -> Tensor:
+        """Principal components of patches [n, N]; returns the share of variance each channel explains."""
+        self.mean.copy_(patches.mean(0))
+        centred = (patches - self.mean).double()
+        values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
+        channels = len(self.deviation)
+        top, vectors = values.flip(0)[:channels].clamp(min=1e-8), vectors.flip(1)[:, :channels]
+        self.basis.copy_(vectors)
+        self.deviation.copy_(top.sqrt())
+        return (top / values.sum()).float()
+
+
+class Refiner(nn.Module):
+    """Corrects decoded frames [n, R, H, W]: what a patch cannot know of its neighbours. Starts at zero.
+
+    It works on pixels folded 4×4 into channels, which is cheap on a CPU, and sees the latents too.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(48, width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, groups=width // 16),
+                nn.Conv2d(width, 2 * width, 1),
+                nn.GELU(),
+                nn.Conv2d(2 * width, width, 1),
+            )
+            for _ in range(blocks)
+        )
+        self.leave = nn.Conv2d(width, 48, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        x = self.enter(F.pixel_unshuffle(frames, 4))
+        for block in self.blocks:
+            x = x + block(x)
+        return frames + F.pixel_shuffle(self.leave(x), 4)
+
+
+class VideoTokenizer(LatentTokenizer):
+    """4 frames × 16 × 16 pixels to one latent; the first frame alone, so a picture is a clip of one frame."""
+
+    kind = "linear-video"
+
+    def __init__(self, dim: int = 96, patch: int = 16, width: int = 64, blocks: int = 3) -> None:
+        super().__init__()
+        self.arguments = {"dim": dim, "patch": patch, "width": width, "blocks": blocks}
+        rate = Fraction(clock.FRAMES_PER_SECOND, GROUP)
+        self.spec = TokenizerSpec("linear-video", "video", dim, rate, (GROUP, patch, patch))
+        self.patch = patch
+        self.first = PatchBasis(3 * patch**2, dim)
+        self.later = PatchBasis(3 * GROUP * patch**2, dim)
+        self.refiner = Refiner(width, blocks)
+        self.register_buffer("importance", torch.full((dim,), 1 / dim))
+
+    def encode(self, media: Tensor) -> Tensor:
+        """Frames [B, F, H, W, R] uint8 to latents [B, T, h, w, C].
+
+        Errors: ValueError unless F = 4k + 1 and H, W are multiples of the patch.
+        """
+        require_finite(media, "clip")
+        _, frames, height, width, _ = media.shape
+        clock.latent_count(frames)
+        if height % self.patch or width % self.patch:
+            raise ValueError(f"frames of {width}×{height}; both sides must be multiples of {self.patch}")
+        first, later = self.to_patches(media.to(self.first.basis.dtype) / 127.5 - 1)
+        return torch.cat([self.first.encode(first), self.later.encode(later)], dim=1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, T, h, w, C] to frames [B, F, H, W, R] uint8. Errors: ValueError for NaN."""
+        require_finite(latents, "latent")
+        pixels = self.decode_pixels(latents)
+        return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+    def decode_pixels(self, latents: Tensor) -> Tensor:
+        """As decode, in floats of about −1 to 1, with gradients."""
+        frames = self.decode_linear(latents)
+        count = frames.shape[1]
+        refined = self.refiner(rearrange(frames, "B F H W R -> (B F) R H W"))
+        return rearrange(refined, "(B F) R H W -> B F H W R", F=count)
+
+    def decode_linear(self, latents: Tensor) -> Tensor:
+        """The linear part of the decoder alone."""
+        first = self.first.decode(latents[:, :1])
+        later = self.later.decode(latents[:, 1:])
+        return torch.cat(
+            [
+                rearrange(first, "B t h w (p q R) -> B t (h p) (w q) R", p=self.patch, q=self.patch),
+                rearrange(
+                    later, "B t h w (g p q R) -> B (t g) (h p) (w q) R", g=GROUP, p=self.patch, q=self.patch
+                ),
+            ],
+            dim=1,
+        )
+
+    def to_patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels [B, F, H, W, R] to patches of the first frame and of the groups after it."""
+        p = self.patch
+        first = rearrange(pixels[:, :1], "B t (h p) (w q) R -> B t h w (p q R)", p=p, q=p)
+        later = rearrange(pixels[:, 1:], "B (t g) (h p) (w q) R -> B t h w (g p q R)", g=GROUP, p=p, q=p)
+        return first, later
+
+    def positions(self, count: int, origin: float = 0.0) -> Tensor:
+        """[start, end) of `count` latent frames in seconds, float64 [count, 2]."""
+        return clock.video_intervals(count, origin)
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The two bases; the refiner may be trained further without making caches stale."""
+        return {k: v for k, v in self.state_dict().items() if k.startswith(("first.", "later."))}

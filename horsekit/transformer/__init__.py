@@ -1,0 +1,21 @@
+"""The unified transformer."""
+
+from horsekit.transformer.checkpoint import (
+    CheckpointError,
+    load_magihuman,
+    load_transformer,
+    save_transformer,
+)
+from horsekit.transformer.config import TransformerConfig
+from horsekit.transformer.model import Memory, UnifiedTransformer, Velocity
+
+__all__ = [
+    "CheckpointError",
+    "Memory",
+    "TransformerConfig",
+    "UnifiedTransformer",
+    "Velocity",
+    "load_magihuman",
+    "load_transformer",
+    "save_transformer",
+]

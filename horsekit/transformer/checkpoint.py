@@ -1,0 +1,117 @@
+"""Reading and writing weights: safetensors only, complete or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from horsekit.transformer.config import TransformerConfig
+from horsekit.transformer.model import UnifiedTransformer
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+
+
+class CheckpointError(ValueError):
+    """Weights that are missing, damaged or of another model."""
+
+
+def load_magihuman(folder: Path | str, config: TransformerConfig | None = None) -> UnifiedTransformer:
+    """Read a folder with the published tensor names (SPEC §1.8), single or sharded, in the config's precision.
+
+    config: for a folder without config.json. Errors: CheckpointError naming missing, unexpected or
+    misshapen tensors.
+    """
+    return load_transformer(folder, config)
+
+
+def load_transformer(folder: Path | str, config: TransformerConfig | None = None) -> UnifiedTransformer:
+    """Read config.json and the safetensors beside it; every tensor must be there, and no other."""
+    folder = Path(folder)
+    if config is None:
+        if not (folder / CONFIG).is_file():
+            raise CheckpointError(
+                f"{folder} has no {CONFIG}; pass a TransformerConfig, or point at a model folder"
+            )
+        config = TransformerConfig.open(folder / CONFIG)
+    with torch.device("meta"):
+        model = UnifiedTransformer(config)
+    wanted = model.state_dict()
+    tensors = _read(folder, set(wanted))
+    for key, tensor in tensors.items():
+        if tensor.shape != wanted[key].shape:
+            raise CheckpointError(
+                f"{key} in {folder} is {tuple(tensor.shape)}, the config asks for {tuple(wanted[key].shape)}; "
+                "weights and config belong to different models"
+            )
+        tensors[key] = tensor.to(wanted[key].dtype)
+    model.load_state_dict(tensors, assign=True, strict=True)
+    return model
+
+
+def save_transformer(model: UnifiedTransformer, folder: Path | str, dtype: torch.dtype | None = None) -> None:
+    """Write config.json and model.safetensors; dtype: a smaller type on disk for the matrices of the layers."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {}
+    for key, tensor in model.state_dict().items():
+        shrink = dtype is not None and tensor.ndim == 2
+        state[key] = tensor.detach().cpu().to(dtype if shrink else tensor.dtype).contiguous()
+    write_safetensors(state, folder / WEIGHTS)
+    draft = folder / f".{CONFIG}.draft"
+    draft.write_text(json.dumps(model.config.to_dict(), indent=1) + "\n")
+    os.replace(draft, folder / CONFIG)
+
+
+def write_safetensors(tensors: dict, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a file that appears complete or not at all."""
+    handle, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, draft, metadata={"format": "pt", **(metadata or {})})
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def _read(folder: Path, wanted: set[str]) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for file in _files(folder):
+        try:
+            with safe_open(file, framework="pt") as stored:
+                tensors |= {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{file} cannot be read ({error}); copy or download it again") from error
+    missing, unexpected = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
+    if missing or unexpected:
+        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"also holds {_some(unexpected)}"] * bool(
+            unexpected
+        )
+        raise CheckpointError(
+            f"{folder} {' and '.join(parts)}; weights and config belong to different models"
+        )
+    return tensors
+
+
+def _files(folder: Path) -> list[Path]:
+    if (folder / INDEX).is_file():
+        try:
+            names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+        except (json.JSONDecodeError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"{folder / INDEX} is no index of shards: {error}") from error
+        absent = [name for name in names if not (folder / name).is_file()]
+        if absent:
+            raise CheckpointError(f"{folder} lacks the shard {absent[0]} that its index names; download it")
+        return [folder / name for name in names]
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder} has neither {WEIGHTS} nor {INDEX}; point at a folder with weights")
+    return [folder / WEIGHTS]
+
+
+def _some(keys: list[str]) -> str:
+    shown = ", ".join(keys[:4])
+    return shown if len(keys) <= 4 else f"{shown} and {len(keys) - 4} more"

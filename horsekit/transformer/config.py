@@ -1,0 +1,139 @@
+"""The shape of a unified transformer, in the keys of the published config files (SPEC §1.1)."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+PARAMS_DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes and switches of UnifiedTransformer.
+
+    num_query_groups: key/value heads. mm_layers: layers with one expert per modality; gelu7_layers: layers with
+    GELU7 instead of SwiGLU7; local_attn_layers with frame_receptive_field r: video sees 2r + 1 latent frames.
+    text_vocab_size: words come as token ids instead of encoder states; num_slots: subjects that references and
+    mentions can be tied to. Errors: ValueError naming the field that does not fit.
+    """
+
+    num_layers: int = 40
+    hidden_size: int = 5120
+    head_dim: int = 128
+    num_query_groups: int = 8
+    video_in_channels: int = 192
+    audio_in_channels: int = 64
+    text_in_channels: int = 3584
+    mm_layers: tuple[int, ...] = (0, 1, 2, 3, 36, 37, 38, 39)
+    gelu7_layers: tuple[int, ...] = (0, 1, 2, 3)
+    local_attn_layers: tuple[int, ...] = ()
+    params_dtype: str = "float32"
+    frame_receptive_field: int = -1
+    coords_style: str = "v2"
+    patch: tuple[int, int, int] = (1, 2, 2)
+    text_vocab_size: int | None = None
+    num_slots: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        for name in ("num_layers", "hidden_size", "head_dim", "num_query_groups", "video_in_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.hidden_size % self.head_dim:
+            raise ValueError(f"hidden_size {self.hidden_size} is no multiple of head_dim {self.head_dim}")
+        if self.num_heads % self.num_query_groups:
+            raise ValueError(
+                f"{self.num_heads} heads do not divide into {self.num_query_groups} query groups"
+            )
+        if self.head_dim % 8:
+            raise ValueError(f"head_dim is {self.head_dim}; rotary positions need a multiple of 8")
+        for name in ("mm_layers", "gelu7_layers", "local_attn_layers"):
+            wrong = [i for i in getattr(self, name) if not 0 <= i < self.num_layers]
+            if wrong:
+                raise ValueError(f"{name} names layer {wrong[0]}, but there are {self.num_layers} (from 0)")
+        if self.params_dtype not in PARAMS_DTYPES:
+            raise ValueError(f"params_dtype is {self.params_dtype!r}; use one of {PARAMS_DTYPES}")
+        if self.coords_style not in ("v1", "v2"):
+            raise ValueError(f"coords_style is {self.coords_style!r}; use 'v1' or 'v2'")
+        if self.local_attn_layers and self.frame_receptive_field < 0:
+            raise ValueError("local_attn_layers need a frame_receptive_field of 0 or more latent frames")
+
+    @property
+    def num_heads(self) -> int:
+        return self.hidden_size // self.head_dim
+
+    @property
+    def bands(self) -> int:
+        """Rotary frequencies per axis."""
+        return self.head_dim // 8
+
+    def ffn_size(self, layer: int) -> int:
+        """Inner width of a layer's feed-forward part (SPEC §1.1)."""
+        if layer in self.gelu7_layers:
+            return 4 * self.hidden_size
+        return self.hidden_size * 8 // 3 // 4 * 4
+
+    @classmethod
+    def preset(cls, name: str) -> "TransformerConfig":
+        """One of the named sizes."""
+        if name not in PRESETS:
+            raise ValueError(f"there is no preset {name!r}; choose one of {sorted(PRESETS)}")
+        return PRESETS[name]
+
+    @classmethod
+    def from_dict(cls, sections: dict) -> "TransformerConfig":
+        """From {"transformer": {...}, "packing": {...}}; other sections describe data and are left alone."""
+        values = {**sections.get("transformer", {}), **sections.get("packing", {})}
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if "transformer" not in sections or unknown:
+            what = f"unknown key {unknown[0]!r}" if unknown else "no section 'transformer'"
+            raise ValueError(f"transformer config has {what}; known keys are {sorted(known)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"a value in the transformer config has the wrong type: {error}") from error
+
+    @classmethod
+    def open(cls, path: Path | str) -> "TransformerConfig":
+        """From a JSON file."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text()))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from error
+
+    def to_dict(self) -> dict:
+        """The form that from_dict reads."""
+        values = asdict(self)
+        packing = {key: values.pop(key) for key in ("frame_receptive_field", "coords_style")}
+        return {"transformer": values, "packing": packing}
+
+
+PRESETS = {
+    "horse-tiny": TransformerConfig(
+        num_layers=8,
+        hidden_size=256,
+        head_dim=64,
+        num_query_groups=2,
+        video_in_channels=96,
+        audio_in_channels=64,
+        mm_layers=(0, 7),
+        gelu7_layers=(0,),
+        patch=(1, 1, 1),
+        text_vocab_size=4096,
+        num_slots=4,
+    ),
+    "horse-1b": TransformerConfig(
+        num_layers=24,
+        hidden_size=1536,
+        num_query_groups=4,
+        mm_layers=(0, 1, 22, 23),
+        gelu7_layers=(0, 1),
+        num_slots=4,
+        params_dtype="bfloat16",
+    ),
+    "magihuman-15b": TransformerConfig(params_dtype="bfloat16"),
+}

@@ -1,0 +1,172 @@
+"""The unified transformer: text, video and audio tokens in one stream, self-attention only (SPEC §1).
+
+S tokens, D width, C channels, G key/value heads, d head width
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from horsekit.sequence import Batch, Modality, Stream
+from horsekit.transformer.attention import Layout, layout
+from horsekit.transformer.config import TransformerConfig
+from horsekit.transformer.layers import ExpertLinear, Layer, RMSNorm, SharedLinear, index_positions
+
+ROTARY_BASE = 10_000.0
+
+
+class Velocity(NamedTuple):
+    """What the model predicts, ε − x₀: video [Nv, C], audio [Na, C], float32."""
+
+    video: Tensor
+    audio: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Keys and values [S, G, d] of reference tokens in every layer.
+
+    They depend on the pictures alone, so one memory serves every step and noise level. lengths: tokens of
+    each picture, in the order of the reference stream.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    lengths: tuple[int, ...]
+
+
+class Adapter(nn.Module):
+    """From each modality's channels into the stream; the key names are the published ones (SPEC §1.8)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.video_embedder = nn.Linear(config.video_in_channels, width)
+        self.audio_embedder = nn.Linear(config.audio_in_channels, width)
+        if config.text_vocab_size is None:
+            self.text_embedder = nn.Linear(config.text_in_channels, width)
+        else:
+            self.text_embedder = nn.Embedding(config.text_vocab_size, width)
+        self.rope = nn.Module()
+        self.rope.register_buffer("bands", torch.empty(config.bands))
+        if config.num_slots:
+            self.slot_embedder = nn.Embedding(config.num_slots + 1, width)
+
+    def forward(self, stream: Stream) -> Tensor:
+        """Tokens to rows [S, D], fp32."""
+        parts = [
+            embedder(values.float())
+            for values, embedder in ((stream.video, self.video_embedder), (stream.audio, self.audio_embedder))
+            if len(values)
+        ]
+        if len(stream.text):
+            parts.append(self._words(stream))
+        x = torch.cat(parts)
+        if hasattr(self, "slot_embedder"):
+            x = x + self.slot_embedder(stream.slots) * (stream.slots > 0)[:, None]
+        return x
+
+    def _words(self, stream: Stream) -> Tensor:
+        if isinstance(self.text_embedder, nn.Linear):
+            return self.text_embedder(stream.text.float())
+        lengths = [count[Modality.TEXT] for count in stream.counts]
+        places = index_positions(max(lengths), self.text_embedder.embedding_dim, stream.text.device)
+        return self.text_embedder(stream.text) + torch.cat([places[:n] for n in lengths])
+
+
+class UnifiedTransformer(nn.Module):
+    """Predicts the velocity of every video and audio token of a batch.
+
+    attention_backend: "sdpa" or "dense"; gradient_checkpointing: recompute layers in the backward pass.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.attention_backend = "sdpa"
+        self.gradient_checkpointing = False
+        self.adapter = Adapter(config)
+        self.block = nn.Module()
+        self.block.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
+        self.final_norm_video = RMSNorm(config.hidden_size)
+        self.final_norm_audio = RMSNorm(config.hidden_size)
+        self.final_linear_video = nn.Linear(config.hidden_size, config.video_in_channels, bias=False)
+        self.final_linear_audio = nn.Linear(config.hidden_size, config.audio_in_channels, bias=False)
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """Start for training from scratch.
+
+        linear maps   normal, std 1/√width_in; those that write to the residual smaller by √(2·layers)
+        embedders     normal, std 1/√channels, words std 1; biases 0
+        norms, heads, slots   0: gains start at 1, the prediction at 0, slots say nothing yet
+        """
+        depth = (2 * self.config.num_layers) ** -0.5
+        for name, module in self.named_modules():
+            if isinstance(module, (ExpertLinear, SharedLinear)):
+                std = module.weight.shape[1] ** -0.5
+                out = name.endswith(("linear_proj", "down_proj"))
+                module.weight.normal_(0, std * depth if out else std)
+            elif isinstance(module, nn.Linear):
+                module.weight.normal_(0, module.in_features**-0.5)
+                if module.bias is not None:
+                    module.bias.zero_()
+        if isinstance(self.adapter.text_embedder, nn.Embedding):
+            self.adapter.text_embedder.weight.normal_()
+        if self.config.num_slots:
+            self.adapter.slot_embedder.weight.zero_()
+        self.final_linear_video.weight.zero_()
+        self.final_linear_audio.weight.zero_()
+        steps = torch.arange(self.config.bands, dtype=torch.float32, device=self.adapter.rope.bands.device)
+        self.adapter.rope.bands.copy_(ROTARY_BASE ** (-steps / self.config.bands))
+
+    def remember(self, references: Stream) -> Memory:
+        """Run the reference pictures through the layers, each attending to itself alone."""
+        plan = self._layout(references, None)
+        x = self.adapter(references)
+        # memory rows run picture after picture, each picture's rows in a row: references hold video only
+        kept = []
+        for layer in self.block.layers:
+            x, keys_values = self._run(layer, x, plan, None)
+            kept.append(keys_values)
+        return Memory(tuple(kept), references.lengths)
+
+    def forward(self, batch: Batch, memory: Memory | None = None) -> Velocity:
+        """Velocities of the main stream's tokens. memory: what `remember` returned for batch.references."""
+        if memory is None and batch.references is not None:
+            memory = self.remember(batch.references)
+        stream = batch.main
+        plan = self._layout(stream, _owned(memory, batch.owners, stream.coords.device))
+        x = self.adapter(stream)
+        for index, layer in enumerate(self.block.layers):
+            x, _ = self._run(layer, x, plan, memory.layers[index] if memory else None)
+        video, audio, _ = x.split(stream.sizes)
+        return Velocity(
+            self.final_linear_video(self.final_norm_video(video)),
+            self.final_linear_audio(self.final_norm_audio(audio)),
+        )
+
+    def _layout(self, stream: Stream, owned: dict[int, list[Tensor]] | None) -> Layout:
+        radius = self.config.frame_receptive_field if self.config.local_attn_layers else -1
+        return layout(stream, self.adapter.rope.bands, owned, radius, self.attention_backend)
+
+    def _run(self, layer: Layer, x: Tensor, plan: Layout, memory: tuple[Tensor, Tensor] | None):
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(layer, x, plan, memory, use_reentrant=False)
+        return layer(x, plan, memory)
+
+
+def _owned(memory: Memory | None, owners: tuple[int, ...], device: torch.device) -> dict | None:
+    """For each sample, the memory rows of its pictures."""
+    if memory is None:
+        return None
+    assert len(owners) == len(memory.lengths)
+    rows = torch.arange(sum(memory.lengths), device=device).split(list(memory.lengths))
+    owned = defaultdict(list)
+    for owner, own in zip(owners, rows, strict=True):
+        owned[owner].append(own)
+    return owned

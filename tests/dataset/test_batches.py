@@ -1,0 +1,89 @@
+"""Batches depend on nothing but seed, rank and step."""
+
+import pytest
+import torch
+
+from horsekit.dataset.batches import Batches
+from horsekit.dataset.latents import LatentDataset, write_shard
+from horsekit.dataset.sample import LatentSample
+
+
+class Words:
+    empty = (1,)
+
+    def encode(self, text):
+        return [11] + [50 + len(word) for word in text.split()]
+
+    def slots(self, ids):
+        return [i - 10 if 10 < i < 20 else 0 for i in ids]
+
+    def renumber(self, ids, slots):
+        return [10 + slots.get(i - 10, i - 10) if 10 < i < 20 else i for i in ids]
+
+
+def samples(count, latents=3):
+    generator = torch.Generator().manual_seed(count)
+    return [
+        LatentSample(
+            torch.randn(latents, 2, 2, 6, generator=generator),
+            torch.randn(4 * latents - 3, 3, generator=generator),
+            ("a fox sings",),
+            {1: torch.randn(2, 2, 2, 6, generator=generator)},
+        )
+        for _ in range(count)
+    ]
+
+
+def batches(count=20, batch_size=4, **more):
+    return Batches(LatentDataset.of(samples(count)), Words(), batch_size, **more)
+
+
+def test_the_same_step_gives_the_same_batch_and_another_step_another():
+    first, again, other = batches().at(7).main, batches().at(7).main, batches().at(8).main
+    assert torch.equal(first.video, again.video) and torch.equal(first.coords, again.coords)
+    assert not torch.equal(first.video[: len(other.video)], other.video[: len(first.video)])
+
+
+def test_an_epoch_over_all_ranks_meets_every_sample_once():
+    ranks = [batches(24, 3, rank=rank, world=2) for rank in range(2)]
+    for epoch in range(3):
+        seen = [i for step in range(4 * epoch, 4 * epoch + 4) for rank in ranks for i in rank.indices(step)]
+        assert sorted(seen) == list(range(24))
+
+
+def test_a_batch_never_mixes_buckets():
+    dataset = LatentDataset.of(samples(10, 3) + samples(10, 5))
+    found = set()
+    for step in range(20):
+        shapes = {dataset.buckets[i] for i in Batches(dataset, Words(), 4).indices(step)}
+        assert len(shapes) == 1
+        found |= shapes
+    assert len(found) == 2
+
+
+def test_latents_survive_the_disk(tmp_path):
+    written = samples(5)
+    write_shard(written[:3], tmp_path / "shard-0")
+    write_shard(written[3:], tmp_path / "shard-1")
+    read = LatentDataset.open(tmp_path)
+    assert len(read) == 5
+    for index, sample in enumerate(written):
+        torch.testing.assert_close(read[index].video, sample.video, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(read[index].audio, sample.audio, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(read[index].references[1], sample.references[1], atol=2e-3, rtol=2e-3)
+        assert read[index].prompts == sample.prompts
+
+
+def test_a_broken_shard_leaves_nothing_behind(tmp_path):
+    bad = samples(2)
+    bad[1].video[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        write_shard(bad, tmp_path / "shard-0")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="no cached latents"):
+        LatentDataset.open(tmp_path)
+
+
+def test_an_empty_dataset_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        batches(0)

@@ -1,0 +1,97 @@
+"""Tasks by roles, and what is withheld."""
+
+import pytest
+import torch
+
+from horsekit.dataset.sample import LatentSample, Recipe
+from horsekit.sequence import Modality, Role
+
+PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0)
+
+
+class Words:
+    """The part of a text tokenizer that a recipe needs; id 1 stands for nothing, 10 + k mentions slot k."""
+
+    empty = (1,)
+
+    def encode(self, text):
+        return [11] + [50 + len(word) for word in text.split()]
+
+    def slots(self, ids):
+        return [i - 10 if 10 < i < 20 else 0 for i in ids]
+
+    def renumber(self, ids, slots):
+        return [10 + slots.get(i - 10, i - 10) if 10 < i < 20 else i for i in ids]
+
+
+def sample():
+    generator = torch.Generator().manual_seed(0)
+    return LatentSample(
+        video=torch.randn(5, 2, 2, 6, generator=generator),
+        audio=torch.randn(17, 3, generator=generator),
+        prompts=("a fox sings", "the fox is singing here"),
+        references={1: torch.randn(4, 2, 2, 6, generator=generator)},
+    )
+
+
+def drawn(recipe, count=60):
+    return [recipe.sequence(sample(), Words(), torch.Generator().manual_seed(seed)) for seed in range(count)]
+
+
+def part(sequence, modality, role=None):
+    return [s for s in sequence.segments if s.modality == modality and (role is None or s.role == role)]
+
+
+def test_reference_to_video_generates_everything_and_shares_a_slot_with_the_words():
+    for sequence in drawn(PLAIN):
+        (video,) = part(sequence, Modality.VIDEO, Role.GENERATE)
+        assert video.generate.all()
+        (text,) = part(sequence, Modality.TEXT)
+        mentioned = set(text.slots.tolist()) - {0}
+        pictured = {int(slot) for s in part(sequence, Modality.VIDEO, Role.REFERENCE) for slot in s.slots}
+        assert mentioned == pictured and len(pictured) == 1
+
+
+def test_slots_are_shuffled_and_one_to_three_pictures_are_shown():
+    sequences = drawn(PLAIN)
+    slots = {int(part(s, Modality.VIDEO, Role.REFERENCE)[0].slots[0]) for s in sequences}
+    counts = {len(part(s, Modality.VIDEO, Role.REFERENCE)) for s in sequences}
+    assert slots == {1, 2, 3, 4}
+    assert counts == {1, 2, 3}
+
+
+def test_all_words_or_all_pictures_can_be_withheld():
+    for sequence in drawn(Recipe(text_drop=1, reference_drop=1), 5):
+        assert part(sequence, Modality.TEXT)[0].values.tolist() == [1]
+        assert not part(sequence, Modality.VIDEO, Role.REFERENCE)
+
+
+@pytest.mark.parametrize("task", ["image_to_video", "audio_to_video", "video_to_audio", "continuation"])
+def test_a_task_gives_its_part_clean_and_asks_for_the_rest(task):
+    chances = {"image_to_video": 0, "audio_to_video": 0, "video_to_audio": 0, "continuation": 0, task: 1}
+    for sequence in drawn(Recipe(**chances), 10):
+        video = next(s for s in part(sequence, Modality.VIDEO) if s.role != Role.REFERENCE)
+        (audio,) = part(sequence, Modality.AUDIO)
+        given_latents = (~video.generate).view(5, 4).all(1).sum().item()
+        given_audio = (~audio.generate).sum().item()
+        expected = {
+            "image_to_video": given_latents == 1 and given_audio == 0,
+            "audio_to_video": given_latents == 0 and given_audio == 17,
+            "video_to_audio": given_latents == 5 and given_audio == 0,
+            # a prefix of picture and sound that ends at the same instant
+            "continuation": given_latents >= 2 and given_audio == 4 * given_latents - 3,
+        }
+        assert expected[task]
+
+
+def test_a_clip_without_sound_trains_the_picture_only():
+    silent = LatentSample(sample().video, None, ("a fox",), {})
+    sequence = Recipe().sequence(silent, Words(), torch.Generator().manual_seed(0))
+    assert not part(sequence, Modality.AUDIO)
+
+
+def test_impossible_chances_are_named():
+    with pytest.raises(ValueError, match="text_drop is 2"):
+        Recipe(text_drop=2)
+    with pytest.raises(ValueError, match="add up to more than 1"):
+        Recipe(image_to_video=0.7, audio_to_video=0.7)

@@ -1,0 +1,40 @@
+"""Guidance as a sum of forwards."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from horsekit.flow.guidance import Guidance, combine
+
+strength = st.floats(0, 30, allow_nan=False)
+
+
+@settings(deadline=None, max_examples=30)
+@given(strength, strength, st.booleans())
+def test_weights_sum_to_one_so_that_equal_branches_change_nothing(text, reference, has_references):
+    branches = Guidance(text, reference).branches(has_references)
+    assert sum(branch.weight for branch in branches) == pytest.approx(1)
+    velocity = (torch.tensor([1.0, -2.0]), torch.tensor([3.0]))
+    video, audio = combine(branches, [velocity] * len(branches))
+    torch.testing.assert_close(video, velocity[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(audio, velocity[1], rtol=1e-4, atol=1e-4)
+
+
+def test_the_formula_nests_pictures_first_then_words():
+    none, pictures, both = 1.0, 10.0, 100.0
+    branches = Guidance(text=3, reference=2).branches(True)
+    value = {(False, False): none, (False, True): pictures, (True, True): both}
+    (out,) = combine(branches, [(torch.tensor(value[b.text, b.references]),) for b in branches])
+    assert out.item() == pytest.approx(none + 2 * (pictures - none) + 3 * (both - pictures))
+
+
+def test_strength_one_needs_a_single_forward():
+    for has_references in (False, True):
+        (branch,) = Guidance(1, 1).branches(has_references)
+        assert branch == (1, True, has_references)
+
+
+def test_a_strength_out_of_range_is_named():
+    with pytest.raises(ValueError, match="text guidance is 40"):
+        Guidance(text=40)
