@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from horsekit.engine import ConfigError, load_config
+from horsekit.engine import TrainConfig, load_config
 
 
 def main() -> int:
@@ -13,12 +13,16 @@ def main() -> int:
     parser.add_argument("--local_rank", help=argparse.SUPPRESS)  # passed by the deepspeed launcher
     options = parser.parse_args()
     try:
-        config = load_config(options.config, options.overrides)
-    except ConfigError as error:
+        run(load_config(options.config, options.overrides))
+    except ValueError as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
+    return 0
 
-    from horsekit.engine import assemble
+
+def run(config: TrainConfig) -> None:
+    """Assemble what the config names and train."""
+    from horsekit.engine import assemble, preview
     from horsekit.engine.launch import launch
     from horsekit.engine.loop import train
 
@@ -26,18 +30,23 @@ def main() -> int:
     tokenizers, folder = assemble.open_tokenizers(config)
     batches = assemble.build_batches(config.data, config, tokenizers, folder, place)
     held_out = config.held_out and assemble.build_batches(config.held_out, config, tokenizers, folder, place)
+    previewer = None
+    if config.preview_every and place.first:
+        shown = config.held_out or config.data
+        requests = preview.preview_requests(shown, folder)
+        previewer = preview.Previewer(tokenizers, preview.preview_settings(shown), requests)
     result = train(
         config,
         place,
         assemble.build_model(config),
         batches,
         assemble.build_objective(config, tokenizers),
-        held_out=held_out,
+        held_out,
+        previewer,
     )
     if place.first:
         how = "finished" if result.complete else "stopped; the same command goes on from here"
         print(f"{how}: step {result.progress.step}, {result.weights}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ class TokenLora(nn.Module, LoraLayer):
         self.scaling[adapter_name] = lora_alpha / r
         self.lora_A[adapter_name] = linear(columns, r, experts, torch.float32)
         self.lora_B[adapter_name] = linear(r, rows // experts, experts, torch.float32)
+        self.lora_bias[adapter_name] = False
         self.reset_lora_parameters(adapter_name, config.init_lora_weights)
         self.set_adapter(self.active_adapters)
 

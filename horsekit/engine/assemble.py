@@ -53,10 +53,8 @@ def build_batches(
     if place.first:
         _fill_cache(data, folder)
     dist.barrier()
-    if data.kind == "stage":
-        samples = LatentDataset.open(ROOT / data.path)
-    else:
-        samples = _folder_samples(data, tokenizers, place)
+    stage = data.kind == "stage"
+    samples = LatentDataset.open(ROOT / data.path) if stage else _folder_samples(data, tokenizers, place)
     recipe = Recipe(**data.recipe)
     return Batches(samples, tokenizers.text, config.batch_size, recipe, config.seed, place.rank, place.world)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -78,12 +79,12 @@ def load_checkpoint(folder: Path, engine: Any, ema: Ema, config: TrainConfig) ->
             "choose another name for the run, or start it anew with resume=never"
         )
     if config.zero == 0:
-        _put_tensors(load_file(latest / TENSORS), engine.module, engine.optimizer, ema, latest)
+        _put_tensors(_read_tensors(latest / TENSORS), engine.module, engine.optimizer, ema, latest)
     else:
         loaded, _ = engine.load_checkpoint(str(latest), tag=SHARDS, load_module_strict=False)
         if loaded is None:
             raise ValueError(f"{latest} is damaged; delete it, or start anew with resume=never")
-        ema.load(load_file(latest / f"ema-{dist.get_rank()}.safetensors"))
+        ema.load(_read_tensors(latest / f"ema-{dist.get_rank()}.safetensors"))
     return Progress(about["step"], about["samples"], about["minutes"])
 
 
@@ -101,6 +102,13 @@ def _read_state(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder} is damaged ({error}); delete it, or start anew with resume=never"
         ) from error
+
+
+def _read_tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} is damaged ({error}); delete it or set resume=never") from error
 
 
 def _differences(about: dict[str, Any], config: TrainConfig):

@@ -11,7 +11,8 @@ class Ema:
     """Averages float32 copies of a model's trainable weights.
 
     Early on the average is shorter, so that it forgets the start: after n steps it decays by no more than
-    (1 + n) / (10 + n). With ZeRO 3 each process averages its own part of every weight.
+    (1 + n) / (10 + n). With ZeRO 3 each process averages its own part of every weight; none may be kept whole
+    between steps, so stage3_param_persistence_threshold has to be 0.
     """
 
     def __init__(self, model: nn.Module, decay: float, every: int = 1) -> None:

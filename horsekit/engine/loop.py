@@ -62,8 +62,9 @@ def train(
 ) -> RunResult:
     """Train until the steps or the minutes are used up; SIGINT or SIGTERM ends it with a checkpoint.
 
-    Every process calls this with its own batches. preview(model, step, folder) is called with the averaged
-    weights in the model. Errors: ValueError for a checkpoint of another run, or when the loss is not finite.
+    Every process calls this with its own batches. preview(model, step, folder), given to one process only, is
+    called with the averaged weights in the model. Errors: ValueError for a checkpoint of another run, or when
+    the loss is not finite.
     """
     run = Run(config, place, model, batches, objective, held_out, preview)
     with interrupts() as interrupted:
@@ -204,10 +205,8 @@ class Run:
             self.log.write({"step": self.progress.step, "samples": self.progress.samples, "held_out": means})
 
     def _preview(self) -> None:
-        if self.preview is None:
-            return
         with self.ema.applied(), gathered(self.engine.module):
-            if self.place.first:
+            if self.preview is not None:
                 self.preview(self.engine.module, self.progress.step, self.folder / PREVIEWS)
         self.engine.train()
         dist.barrier()

@@ -86,11 +86,11 @@ class Interrupting:
 
     batches: Batches
     at_step: int
-    signal: int = signal.SIGTERM
+    number: int
 
     def at(self, step: int) -> Batch:
         if step == self.at_step:
-            os.kill(os.getpid(), self.signal)
+            os.kill(os.getpid(), self.number)
         return self.batches.at(step)
 
 
@@ -99,12 +99,23 @@ def model() -> UnifiedTransformer:
     return UnifiedTransformer(ARCHITECTURE)
 
 
-def run(config: TrainConfig, interrupt_at: int | None = None, built=None, **hooks) -> RunResult:
-    """Train; interrupt_at: the step (from 0) during which a SIGTERM comes."""
-    place = launch()
+def batches(config: TrainConfig, rank: int = 0, world: int = 1) -> Batches:
     recipe = Recipe(reference_drop=0.0) if config.mode == "lora" else Recipe()
-    dataset = LatentDataset.of(samples(12))
-    batches = Batches(dataset, Words(), config.batch_size, recipe, config.seed, place.rank, place.world)
+    return Batches(
+        LatentDataset.of(samples(12)), Words(), config.batch_size, recipe, config.seed, rank, world
+    )
+
+
+def run(
+    config: TrainConfig,
+    interrupt_at: int | None = None,
+    number: int = signal.SIGTERM,
+    built: UnifiedTransformer | None = None,
+    **hooks,
+) -> RunResult:
+    """Train; interrupt_at: the batch (from 0) during which the signal `number` comes."""
+    place = launch()
+    source = batches(config, place.rank, place.world)
     if interrupt_at is not None:
-        batches = Interrupting(batches, interrupt_at)
-    return train(config, place, built or model(), batches, Objective(), **hooks)
+        source = Interrupting(source, interrupt_at, number)
+    return train(config, place, built or model(), source, Objective(), **hooks)

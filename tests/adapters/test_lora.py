@@ -1,0 +1,224 @@
+"""An adapter is nothing until it is trained, acts where it should, and belongs to one model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from horsekit.sequence import (
+    Batch,
+    Sequence,
+    audio_segment,
+    pack,
+    reference_segment,
+    text_segment,
+    video_segment,
+)
+from horsekit.transformer import CheckpointError, TransformerConfig, UnifiedTransformer
+
+# peft warns of its own dependencies while it is imported
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+CONFIG = TransformerConfig(
+    num_layers=3,
+    hidden_size=32,
+    head_dim=16,
+    num_query_groups=1,
+    video_in_channels=6,
+    audio_in_channels=3,
+    mm_layers=(0,),
+    gelu7_layers=(0,),
+    patch=(1, 1, 1),
+    text_vocab_size=32,
+    num_slots=4,
+)
+
+
+def model(config: TransformerConfig = CONFIG) -> UnifiedTransformer:
+    """A model whose heads are not zero, so that everything inside shows."""
+    torch.manual_seed(0)
+    built = UnifiedTransformer(config)
+    with torch.no_grad():
+        built.final_linear_video.weight.normal_()
+        built.final_linear_audio.weight.normal_()
+    return built
+
+
+def batch(references: bool) -> Batch:
+    source = torch.Generator().manual_seed(1)
+    clip = (
+        video_segment(torch.randn(3, 2, 2, 6, generator=source)),
+        audio_segment(torch.randn(9, 3, generator=source)),
+        text_segment(torch.tensor([3, 10, 5]), torch.tensor([0, 1, 0])),
+    )
+    picture = reference_segment(torch.randn(1, 2, 2, 6, generator=source), slot=1)
+    return pack([Sequence((*clip, picture) if references else clip)])
+
+
+def train_a_little(built: UnifiedTransformer) -> None:
+    """Move every trainable weight, as some training would."""
+    source = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in built.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=source))
+
+
+def outputs(built: UnifiedTransformer, references: bool) -> torch.Tensor:
+    with torch.no_grad():
+        velocity = built(batch(references))
+    return torch.cat([velocity.video.flatten(), velocity.audio.flatten()])
+
+
+@pytest.mark.parametrize("scope", ["all", "references"])
+@pytest.mark.parametrize("references", [True, False])
+def test_a_fresh_adapter_changes_no_bit(scope, references):
+    from horsekit.adapters.lora import add_lora
+
+    built = model()
+    before = outputs(built, references)
+    add_lora(built, 4, 4, scope)
+    assert torch.equal(outputs(built, references), before)
+
+
+def test_an_adapter_of_references_changes_nothing_without_them_and_something_with_them():
+    from horsekit.adapters.lora import add_lora
+
+    built = model()
+    before = {references: outputs(built, references) for references in (True, False)}
+    add_lora(built, 4, 4, "references")
+    train_a_little(built)
+    assert torch.equal(outputs(built, False), before[False])
+    assert (outputs(built, True) - before[True]).abs().max() > 1e-3
+
+
+def test_an_adapter_of_all_tokens_acts_without_references_too():
+    from horsekit.adapters.lora import add_lora
+
+    built = model()
+    before = outputs(built, False)
+    add_lora(built, 4, 4, "all")
+    train_a_little(built)
+    assert (outputs(built, False) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_only_the_adapter_learns_also_when_layers_are_computed_again(checkpointing):
+    from horsekit.adapters.lora import add_lora
+
+    built = model()
+    add_lora(built, 4, 4, "references")
+    train_a_little(built)
+    built.gradient_checkpointing = checkpointing
+    built(batch(True)).video.square().mean().backward()
+    moved = {name for name, p in built.named_parameters() if p.grad is not None}
+    # of the last layer, references give keys and values and nothing else
+    unused = ("layers.2.attention.linear_proj", "layers.2.mlp")
+    adapter = {name for name, _ in built.named_parameters() if "lora_" in name}
+    assert moved == {name for name in adapter if not any(part in name for part in unused)}
+    found = torch.cat([p.grad.flatten() for p in built.parameters() if p.grad is not None])
+    twin = model()
+    add_lora(twin, 4, 4, "references")
+    train_a_little(twin)
+    twin(batch(True)).video.square().mean().backward()
+    expected = torch.cat([p.grad.flatten() for p in twin.parameters() if p.grad is not None])
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_update_is_the_low_rank_product_of_each_modality():
+    from horsekit.adapters.lora import add_lora
+
+    built = model()
+    add_lora(built, 2, 6, "all")
+    train_a_little(built)
+    lora = built.block.layers[0].attention.linear_qkv
+    x = torch.randn(7, 32, generator=torch.Generator().manual_seed(3))
+    sizes, start, expected = (4, 2, 1), 0, []
+    for expert, size in enumerate(sizes):
+        a = lora.lora_A["default"].weight.chunk(3)[expert]
+        b = lora.lora_B["default"].weight.chunk(3)[expert]
+        base = lora.base_layer.weight.chunk(3)[expert]
+        expected.append(x[start : start + size] @ (base + 6 / 2 * b @ a).T)
+        start += size
+    torch.testing.assert_close(lora(x, sizes), torch.cat(expected))
+
+
+@pytest.mark.parametrize("scope", ["all", "references"])
+def test_a_file_brings_the_adapter_back_with_what_is_known_of_it(tmp_path, scope):
+    from horsekit.adapters.lora import add_lora, load_adapter, save_adapter
+
+    built = model()
+    add_lora(built, 4, 8, scope)
+    train_a_little(built)
+    save_adapter(built, tmp_path / "fennel.safetensors", {"base": "horse-tiny"})
+    other = model()
+    about = load_adapter(other, tmp_path / "fennel.safetensors")
+    assert (about["base"], about["rank"], float(about["alpha"]), about["scope"]) == (
+        "horse-tiny",
+        "4",
+        8,
+        scope,
+    )
+    assert torch.equal(outputs(other, True), outputs(built, True))
+    with safe_open(tmp_path / "fennel.safetensors", framework="pt") as stored:
+        assert "block.layers.0.attention.linear_qkv.lora_A.weight" in stored.keys()  # noqa: SIM118
+    assert [path.name for path in tmp_path.iterdir()] == ["fennel.safetensors"]
+
+
+def test_taking_the_adapter_off_gives_the_base_back(tmp_path):
+    from horsekit.adapters.lora import add_lora, load_adapter, remove_lora, save_adapter
+
+    built = model()
+    before, names = outputs(built, True), set(built.state_dict())
+    add_lora(built, 4, 4, "all")
+    train_a_little(built)
+    save_adapter(built, tmp_path / "a.safetensors", {})
+    trained = outputs(built, True)
+    remove_lora(built)
+    assert torch.equal(outputs(built, True), before)
+    assert set(built.state_dict()) == names
+    for _ in range(2):  # a second one takes the place of the first
+        load_adapter(built, tmp_path / "a.safetensors")
+    assert torch.equal(outputs(built, True), trained)
+
+
+def test_an_adapter_of_another_model_is_refused_and_the_model_stays_as_it_was(tmp_path):
+    from horsekit.adapters.lora import add_lora, load_adapter, save_adapter
+
+    wide = model(replace(CONFIG, hidden_size=64))
+    add_lora(wide, 4, 4, "all")
+    save_adapter(wide, tmp_path / "wide.safetensors", {})
+    built = model()
+    before = outputs(built, True)
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        load_adapter(built, tmp_path / "wide.safetensors")
+    assert torch.equal(outputs(built, True), before)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no safetensors at all"])
+def test_a_file_that_is_no_adapter_is_refused_by_name(tmp_path, content):
+    from horsekit.adapters.lora import load_adapter
+
+    path = tmp_path / "x.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.safetensors cannot be read"):
+        load_adapter(model(), path)
+
+
+def test_weights_that_are_no_adapter_are_refused(tmp_path):
+    from horsekit.adapters.lora import load_adapter
+
+    save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match="is no adapter"):
+        load_adapter(model(), tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(("rank", "scope", "said"), [(0, "all", "rank is 0"), (4, "text", "scope is 'text'")])
+def test_a_senseless_adapter_is_refused(rank, scope, said):
+    from horsekit.adapters.lora import add_lora
+
+    with pytest.raises(ValueError, match=said):
+        add_lora(model(), rank, 4, scope)
