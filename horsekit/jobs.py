@@ -33,6 +33,9 @@ echo $? > "$place.part" && mv "$place.part" "$place"
 # DeepSpeed's launcher
 _STOPPED = (0, 128 + signal.SIGTERM, 256 - signal.SIGTERM)
 
+# without tqdm's own guess of the time to go: it knows of no time budget
+_BAR = "{desc}: {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+
 State = Literal["running", "finished", "stopped", "failed"]
 
 
@@ -52,7 +55,8 @@ class JobProgress:
     eta: float | None = None
 
     def __str__(self) -> str:
-        parts = [f"step {self.step}" + (f"/{self.total}" if self.total else "")]
+        of_total = f" of {self.total}" if self.total and self.state == "running" else ""
+        parts = [f"step {self.step}{of_total}"]
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4f}")
         if self.state != "running":
@@ -112,8 +116,8 @@ class Job:
         step, eta = last["step"], last["eta_seconds"]
         # a time budget may end the run before its last step
         total = min(last["steps"], round(step * (1 + eta / max(last["seconds"], 1e-9))))
-        running = state == "running"
-        return JobProgress(state, step, total, last["loss"], elapsed, eta if running else None)
+        total = step if state == "finished" else total
+        return JobProgress(state, step, total, last["loss"], elapsed, eta if state == "running" else None)
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines that the run printed, a progress bar as it last stood."""
@@ -133,11 +137,11 @@ class Job:
         """
         from tqdm.auto import tqdm
 
-        with tqdm(desc=self.folder.name, unit="step") as bar:
+        with tqdm(desc=self.folder.name, bar_format=_BAR) as bar:
             while True:
                 progress = self.progress()
                 bar.total, bar.n = progress.total, progress.step
-                bar.set_postfix_str("starting" if progress.loss is None else _postfix(progress), refresh=True)
+                bar.set_postfix_str(_postfix(progress) or self.log_tail(1)[-70:] or "starting")
                 if progress.state != "running":
                     break
                 try:
@@ -263,6 +267,8 @@ def clock_text(seconds: float) -> str:
 
 
 def _postfix(progress: JobProgress) -> str:
+    if progress.loss is None:
+        return ""
     eta = "" if progress.eta is None else f", {clock_text(progress.eta)} to go"
     return f"loss {progress.loss:.4f}{eta}"
 

@@ -43,6 +43,7 @@ def run(path: Path, values: dict[str, object], timeout: int = 1800) -> nbformat.
         kernel_name="python3",
         resources={"metadata": {"path": str(path.resolve().parent)}},
         on_cell_start=_announce,
+        extra_arguments=["--log-level=ERROR"],
     )
     return client.execute()
 
@@ -90,8 +91,11 @@ def main() -> int:
     start = time.monotonic()
     try:
         run(options.notebook, dict(options.values))
-    except (CellExecutionError, ValueError) as error:
-        print(error, file=sys.stderr)
+    except CellExecutionError as error:
+        print(f"{error}\n{options.notebook.name}: {error.ename}: {error.evalue}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"{options.notebook.name}: {error}", file=sys.stderr)
         return 1
     print(f"\n{options.notebook.name}: every cell ran, in {time.monotonic() - start:.0f} s")
     return 0

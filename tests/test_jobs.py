@@ -68,7 +68,7 @@ def test_a_run_reports_where_it_stands_and_finishes(run):
     assert (progress.state, progress.step, progress.total) == ("finished", 3, 3)
     assert progress.loss == pytest.approx(1 / 3)
     assert progress.eta is None
-    assert str(progress) == "step 3/3, loss 0.3333, finished"
+    assert str(progress) == "step 3, loss 0.3333, finished"
     assert job.log_tail() == "step 1\nstep 2\nstep 3"
 
 
@@ -147,7 +147,10 @@ def test_a_time_budget_shortens_the_total(run):
     job.wait(poll=0.02)
     record = {"step": 10, "steps": 1000, "loss": 0.5, "seconds": 20.0, "eta_seconds": 60.0}
     (job.folder / "log.jsonl").write_text(json.dumps(record) + "\n")
+    (job.folder / "exit_code").write_text("1")
     assert job.progress().total == 40
+    (job.folder / "exit_code").write_text("0")
+    assert job.progress().total == 10
 
 
 def test_attach_says_where_no_run_is(tmp_path):

@@ -50,7 +50,7 @@ def test_it_follows_the_run_to_its_end(job):
     job.steps = 4
     until(lambda: live.curve.value != empty)
     assert live.progress.value == 4
-    assert live.status.value == "step 4/10, loss 0.2500, 1:23 to go"
+    assert live.status.value == "step 4 of 10, loss 0.2500, 1:23 to go"
     assert bytes(live.curve.value).startswith(PNG)
     job.state = "finished"
     until(lambda: live.stop.disabled)
