@@ -38,6 +38,15 @@ def band_matrix(bands: int, sample_rate: int) -> Tensor:
     return (weights / weights.sum(0).clamp(min=1e-9)).float()
 
 
+def spread_matrix(bands: Tensor) -> Tensor:
+    """How log bands make log bins [K, bins]: weights that sum to 1, the nearest band where none reaches."""
+    weights = (bands / bands.amax(0)).T
+    centres = bands.argmax(0)
+    bare = (weights.sum(0) == 0).nonzero()[:, 0]
+    weights[(centres[:, None] - bare).abs().argmin(0), bare] = 1
+    return weights / weights.sum(0)
+
+
 class SpectrumRefiner(nn.Module):
     """Log bands [B, L, K] to a log magnitude of every bin [B, L, bins]; starts at interpolated bands."""
 
@@ -83,8 +92,7 @@ class AudioTokenizer(LatentTokenizer):
         self.register_buffer("bands", matrix, persistent=False)
         self.register_buffer("window", torch.hann_window(FFT), persistent=False)
         self.basis = PatchBasis(FRAMES * bands, dim)
-        spread = matrix.T / matrix.T.sum(0).clamp(min=1e-9)
-        self.refiner = SpectrumRefiner(bands, width, blocks, spread)
+        self.refiner = SpectrumRefiner(bands, width, blocks, spread_matrix(matrix))
 
     @property
     def samples_per_token(self) -> int:

@@ -1,0 +1,49 @@
+"""Text is whole over any UTF-8, and mentions are single tokens."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from horsekit.tokenizers import TextTokenizer
+
+SHIPPED = TextTokenizer.from_pretrained("horsekit/weights/horse-tiny/text")
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text())
+def test_any_text_survives(text):
+    from horsekit.prompt import normalised
+
+    for _ in range(1):
+        assert SHIPPED.decode(SHIPPED.encode(text)) == normalised(text)
+
+
+@pytest.mark.parametrize("spelling", ["[Image 2]", "[Image2]", "@Image2", "character2", "<sub_2>"])
+def test_every_spelling_of_a_mention_is_one_slot_token(spelling):
+    ids = SHIPPED.encode(f"{spelling} waves at [Image 1].")
+    slots = SHIPPED.slots(ids)
+    assert sorted(slot for slot in slots if slot) == [1, 2]
+    assert slots.index(2) == 1, "after the begin token comes the mention"
+
+
+def test_renumbering_moves_mentions_and_nothing_else():
+    ids = SHIPPED.encode("[Image 1] looks at [Image 2].")
+    moved = SHIPPED.renumber(ids, {1: 3, 2: 1})
+    assert SHIPPED.decode(moved) == "[Image 3] looks at [Image 1]."
+    assert SHIPPED.renumber(moved, {3: 1, 1: 2}) == ids
+
+
+def test_withheld_words_are_one_token_that_no_text_makes():
+    assert len(SHIPPED.empty) == 1
+    assert SHIPPED.empty[0] not in SHIPPED.encode("<begin> and nothing else")
+
+
+def test_the_vocabulary_fits_the_model():
+    from horsekit.transformer import TransformerConfig
+
+    assert SHIPPED.vocab_size <= TransformerConfig.preset("horse-tiny").text_vocab_size
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"lacks tokenizer\.json"):
+        TextTokenizer.from_pretrained(tmp_path)
