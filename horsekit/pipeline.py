@@ -161,7 +161,7 @@ class Pipeline:
                 preview = lambda: self._decode(batches[0], step.denoised, requests)[0]  # noqa: E731
                 callback(Progress(step.index, step.total, preview))
 
-        levels = schedule(steps or self.settings.steps, self.settings.shift)
+        levels = schedule(self.settings.steps if steps is None else steps, self.settings.shift)
         end = SAMPLERS[self.settings.sampler](velocity, state, levels, report)
         return self._decode(batches[0], end, requests)
 

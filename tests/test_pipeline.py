@@ -1,0 +1,150 @@
+"""Prompt and references in, a clip out, on a small untrained model."""
+
+import pytest
+import torch
+
+from horsekit import Pipeline
+from horsekit.flow import Guidance
+from horsekit.media import MediaError, Picture, Sound
+from horsekit.pipeline import Request
+from horsekit.transformer import CheckpointError
+
+PROMPT = '[Image 1] says: "good morning". The camera pushes in slowly.'
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_pipeline_folder) -> Pipeline:
+    model = Pipeline.from_pretrained(tiny_pipeline_folder)
+    # a fresh model predicts zero everywhere; give it something to say
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for head in (model.transformer.final_linear_video, model.transformer.final_linear_audio):
+            head.weight.normal_(0, 0.1)
+        model.transformer.adapter.slot_embedder.weight.normal_()
+    return model
+
+
+def picture(seed: int = 0, height: int = 40, width: int = 56) -> Picture:
+    generator = torch.Generator().manual_seed(seed)
+    return Picture(torch.randint(0, 256, (height, width, 3), generator=generator, dtype=torch.uint8))
+
+
+def test_a_clip_has_the_asked_length_and_sound_of_the_same_length(pipeline):
+    clip = pipeline.generate(PROMPT, [picture()], seconds=0.64, seed=3)
+    assert clip.frames.shape == (17, 32, 32, 3)
+    assert clip.waveform.shape == (17 * 640, 1)
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_seed_another(pipeline):
+    first, again, other = (pipeline.generate(PROMPT, [picture()], 0.32, seed) for seed in (5, 5, 6))
+    assert torch.equal(first.frames, again.frames) and torch.equal(first.waveform, again.waveform)
+    assert not torch.equal(first.frames, other.frames)
+
+
+def test_clips_made_together_are_those_made_alone(pipeline):
+    requests = [Request(PROMPT, [picture(k)], 0.32, seed=k) for k in range(3)]
+    together = pipeline.generate_many(requests)
+    for request, clip in zip(requests, together, strict=True):
+        alone = pipeline.generate_many([request])[0]
+        assert (alone.frames.int() - clip.frames.int()).abs().max() <= 1
+        # finding the phases amplifies rounding a little
+        assert (alone.waveform - clip.waveform).norm() < 0.05 * clip.waveform.norm()
+
+
+def test_requests_with_and_without_references_go_together(pipeline):
+    mixed = [Request(PROMPT, [picture()], 0.32), Request("a quiet room.", (), 0.32)]
+    clips = pipeline.generate_many(mixed)
+    assert len(clips) == 2 and clips[0].frames.shape == clips[1].frames.shape
+
+
+def test_the_picture_and_the_words_matter(pipeline):
+    base = pipeline.generate(PROMPT, [picture(0)], 0.32)
+    other_picture = pipeline.generate(PROMPT, [picture(1)], 0.32)
+    other_words = pipeline.generate(PROMPT.replace("slowly", "fast"), [picture(0)], 0.32)
+    assert not torch.equal(base.frames, other_picture.frames)
+    assert not torch.equal(base.frames, other_words.frames)
+
+
+def test_remembered_references_equal_references_computed_anew(pipeline):
+    from horsekit.sequence import pack
+
+    sequences = [pipeline._sequence(Request(PROMPT, [[picture(0), picture(1)]], 0.32))]
+    batch = pack(sequences)
+    with torch.inference_mode():
+        memory = pipeline.transformer.remember(batch.references)
+        cached, anew = pipeline.transformer(batch, memory), pipeline.transformer(batch)
+    assert torch.equal(cached.video, anew.video) and torch.equal(cached.audio, anew.audio)
+
+
+def test_the_first_frame_given_is_the_first_frame_made(pipeline):
+    given = picture(7, 32, 32)
+    clip = pipeline.generate(PROMPT, [picture()], 0.32, first_frame=given)
+    video = pipeline.tokenizers.video
+    with torch.inference_mode():
+        expected = video.decode(video.encode(given.pixels[None, None]))[0, 0]
+    assert (clip.frames[0].int() - expected.int()).abs().max() <= 1
+
+
+def test_a_driving_sound_is_heard_as_it_was_given(pipeline):
+    waveform = torch.sin(torch.arange(16_000) * 0.2)[:, None] * 0.3
+    clip = pipeline.generate(PROMPT, [picture()], 0.32, sound=Sound(waveform, 16_000))
+    torch.testing.assert_close(clip.waveform, waveform[: len(clip.waveform)])
+
+
+def test_the_callback_previews_and_stops(pipeline):
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def watch(progress):
+        seen.append(progress.preview().frames.shape)
+        if progress.index == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pipeline.generate(PROMPT, [picture()], 0.32, callback=watch)
+    assert seen == [(9, 32, 32, 3)] * 2
+
+
+def test_guidance_one_runs_the_model_once_a_step(pipeline, monkeypatch):
+    calls = []
+    forward = pipeline.transformer.forward
+    monkeypatch.setattr(pipeline.transformer, "forward", lambda *a: calls.append(1) or forward(*a))
+    pipeline.generate(PROMPT, [picture()], 0.32, steps=2, guidance=Guidance(1, 1))
+    assert len(calls) == 2
+
+
+BAD = [
+    ({"prompt": ""}, ValueError, "prompt"),
+    ({"prompt": "x" * 100_000}, ValueError, "100[,_]?000"),
+    ({"prompt": "[Image 3] waves."}, ValueError, r"\[Image 3\]"),
+    ({"seconds": 0}, ValueError, "seconds"),
+    ({"seconds": float("nan")}, ValueError, "seconds"),
+    ({"seconds": 60}, ValueError, "up to 1.28 s"),
+    ({"references": [picture()] * 5}, ValueError, "5 characters"),
+    ({"references": [[picture()] * 10]}, ValueError, "10 reference pictures"),
+    ({"references": [[]]}, ValueError, "empty list"),
+    ({"references": ["nowhere.png"]}, MediaError, "nowhere.png"),
+    ({"references": [picture(0, 1, 1)]}, ValueError, "1"),
+    ({"steps": 0}, ValueError, "steps"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "words"), BAD, ids=[str(sorted(b[0])) + b[2][:9] for b in BAD])
+def test_bad_input_is_named(pipeline, change, error, words):
+    asked = {"prompt": PROMPT, "references": [picture(), picture()], "seconds": 0.32} | change
+    with pytest.raises(error, match=words):
+        pipeline.generate(**asked)
+
+
+def test_an_unknown_model_and_a_damaged_one_are_named(tiny_pipeline_folder, tmp_path):
+    import shutil
+
+    with pytest.raises(ValueError, match="there is no model 'pony'"):
+        Pipeline.from_pretrained("pony")
+    shutil.copytree(tiny_pipeline_folder, tmp_path / "broken")
+    weights = tmp_path / "broken" / "transformer" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Pipeline.from_pretrained(tmp_path / "broken")
