@@ -30,7 +30,7 @@ class Live(w.VBox):
         self.stop.on_click(lambda _: self._ask_to_stop())
         bar = w.HBox([self.progress, self.status, self.stop]).add_class("hk-progress")
         super().__init__([w.HTML(STYLE), self.curve, bar, self.message])
-        self.add_class("horsekit")
+        self.add_class("horsekit").add_class("hk-live")
         self.redraw()
         Thread(target=self._watch, args=(every,), daemon=True).start()
 
@@ -63,7 +63,7 @@ class Live(w.VBox):
         return {**super()._repr_mimebundle_(**kwargs), "text/html": f"{picture}<p>{self.status.value}</p>"}
 
 
-def smoothed(values: list[float], weight: float = 0.9) -> list[float]:
+def smoothed(values: list[float], weight: float = 0.8) -> list[float]:
     """An exponential mean that is fair from the first value on."""
     out, mean = [], 0.0
     for count, value in enumerate(values, start=1):
@@ -74,14 +74,16 @@ def smoothed(values: list[float], weight: float = 0.9) -> list[float]:
 
 def loss_curve(points: list[tuple[int, float]], name: str) -> bytes:
     """PNG of the loss over the steps, as logged and smoothed."""
-    figure = Figure(figsize=(7, 2.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(6.4, 2.4), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     if points:
         steps, losses = zip(*points, strict=True)
         axes.plot(steps, losses, color=RAW, linewidth=1)
         axes.plot(steps, smoothed(list(losses)), color=SMOOTH, linewidth=2)
-    axes.set(xlabel="step", ylabel="loss", title=name)
+    axes.set(xlabel="step", ylabel="loss")
+    axes.set_title(name, fontsize=10, loc="left")
+    axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     buffer = io.BytesIO()

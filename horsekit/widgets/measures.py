@@ -30,7 +30,7 @@ def _sync(clip: Clip) -> Measure:
     if not timing.usable:
         return Measure("Lip-sync", UNKNOWN, timing.reason)
     side = "sound early" if timing.offset > 0 else "sound late"
-    return Measure("Lip-sync", f"{timing.offset:+.0f} ms", f"{side}; match {timing.peak:.2f} of 1")
+    return Measure("Lip-sync", f"{timing.offset:+.0f} ms", f"{side}; match {timing.peak:.2f}")
 
 
 def _likeness(clip: Clip, references: Sequence[Sequence[Picture]]) -> Measure:

@@ -66,6 +66,8 @@ STYLE = """<style>
 .horsekit .hk-progress .progress { height: 4px; border-radius: 2px; overflow: hidden; margin: auto 0; }
 .horsekit .hk-progress .progress-bar { background: var(--hk-accent); }
 .horsekit .hk-progress .widget-html-content { font-size: 12px; color: var(--hk-quiet); white-space: nowrap; }
+.hk-live { max-width: 640px; }
+.hk-live .hk-progress { width: auto; }
 .horsekit .hk-beside { width: 150px; }
 .horsekit .hk-references { display: grid; gap: 12px; }
 .horsekit figure { margin: 0; display: flex; flex-wrap: wrap; gap: 6px; }

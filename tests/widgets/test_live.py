@@ -85,7 +85,7 @@ def test_a_viewer_without_widgets_sees_the_curve():
 def test_smoothing_keeps_a_constant_and_starts_at_the_first_value():
     assert smoothed([2.0] * 5) == pytest.approx([2.0] * 5)
     assert smoothed([4.0, 0.0])[0] == pytest.approx(4.0)
-    assert smoothed([4.0, 0.0])[1] == pytest.approx(0.9 * 4 / 1.9)
+    assert smoothed([4.0, 0.0])[1] == pytest.approx(0.8 * 4 / 1.8)
 
 
 def test_the_curve_of_nothing_is_still_a_picture():

@@ -31,7 +31,7 @@ def read(monkeypatch):
 def test_numbers_come_with_their_meaning(read):
     read(Sync(offset=-7.6, peak=0.81), Identity(1.0, error=0.4, own=0.3, other=0.9))
     sync, likeness = measure(CLIP, [[PICTURE]])
-    assert (sync.value, sync.note) == ("-8 ms", "sound late; match 0.81 of 1")
+    assert (sync.value, sync.note) == ("-8 ms", "sound late; match 0.81")
     assert (likeness.value, likeness.note) == ("0.30 σ", "from its pictures; closer than others at 0.90 σ")
 
 
