@@ -1,6 +1,7 @@
 """Text: byte-level BPE, whole over any UTF-8; markers of the prompt grammar are single tokens."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ class TextTokenizer:
 
     def __init__(self, model: Tokenizer) -> None:
         self._model = model
+        self._model.encode_special_tokens = True  # typed out, "<begin>" and "<empty>" are mere letters
         self._slots = {model.token_to_id(mention(slot)): slot for slot in range(1, SLOTS + 1)}
         self._ids = {slot: token for token, slot in self._slots.items()}
 
@@ -45,7 +47,7 @@ class TextTokenizer:
             show_progress=False,
         )
         model.train_from_iterator((normalised(prompt) for prompt in prompts), trainer)
-        return cls(model)
+        return cls(_matching_mentions_only(model))
 
     @property
     def vocab_size(self) -> int:
@@ -100,3 +102,11 @@ class TextTokenizer:
     def digest(self) -> str:
         """A fingerprint of the vocabulary."""
         return hashlib.sha256(self._model.to_str().encode()).hexdigest()[:16]
+
+
+def _matching_mentions_only(model: Tokenizer) -> Tokenizer:
+    """The same tokenizer, whose mentions count as words, so that they alone are found in a text."""
+    spec = json.loads(model.to_str())
+    for token in spec["added_tokens"]:
+        token["special"] = token["content"] in (BEGIN, EMPTY)
+    return Tokenizer.from_str(json.dumps(spec))

@@ -157,3 +157,10 @@ def test_shipped_sound_keeps_its_time_and_its_silence():
     with torch.inference_mode():
         silence = tokenizer.decode(tokenizer.encode(torch.zeros(1, 6400)))
     assert silence.abs().max() < 0.01
+
+
+def test_equal_bands_make_an_even_spectrum():
+    tokenizer = audio()
+    logs = torch.full((1, 4, 48), -2.5)
+    with torch.inference_mode():
+        torch.testing.assert_close(tokenizer.refiner(logs), torch.full((1, 4, 321), -2.5))
