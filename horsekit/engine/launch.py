@@ -60,8 +60,8 @@ def _join_deepspeed(backend: str, on_gpu: bool, local_rank: int) -> None:
     if not on_gpu:
         if local_rank == 0:
             remove_stale_lock(Path(_get_build_directory(SHARED_MEMORY_OP, verbose=False)) / "lock")
-        # DeepSpeed looks here before it builds the op
-        deepspeed.ops.__compatible_ops__[SHARED_MEMORY_OP] = False
+        # the ops that DeepSpeed may compile; even to find them out it would compile test programs
+        deepspeed.ops.__compatible_ops__ = {}
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
 
 

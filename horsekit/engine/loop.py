@@ -51,6 +51,18 @@ class RunResult:
     complete: bool
 
 
+@dataclass
+class Stretch:
+    """The steps since the last report, the seconds they took, and the last one's gradient before clipping."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    norm: float = 0.0
+
+    def add(self, norm: float, seconds: float) -> None:
+        self.steps, self.seconds, self.norm = self.steps + 1, self.seconds + seconds, norm
+
+
 def train(
     config: TrainConfig,
     place: Place,
@@ -94,44 +106,52 @@ class Run:
         if config.resume == "never":
             forget(checkpoints)
         self.progress = load_checkpoint(checkpoints, self.engine, self.ema, config)
-        self.meter = Meter()
+        self.meter, self.since_report = Meter(), Stretch()
+        self.started = time.monotonic()
         self.log = self._open_log() if place.first else None
 
     def until_done(self, interrupted: threading.Event) -> RunResult:
         """Step until the run is over or interrupted, then leave a checkpoint and the averaged weights."""
-        config, bar = self.config, self._bar()
-        before, start = self.progress.minutes, time.monotonic()
-        saved = read = start
+        bar, saved = self._bar(), time.monotonic()
+        self.started = saved - 60 * self.progress.minutes
         while True:
-            self.progress.minutes = before + (time.monotonic() - start) / 60
-            used = used_share(self.progress.step, config.steps, self.progress.minutes, config.max_minutes)
-            due = time.monotonic() - saved > 60 * config.checkpoint_minutes
-            used, stop, due = self._agreed(used, interrupted.is_set(), due)
+            due = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
+            used, stop, due = self._agreed(self._used(), interrupted.is_set(), due)
             if used >= 1 or stop:
                 break
             if due:
                 self._save()
                 saved = time.monotonic()
-            norm = self._step(used)
-            step = self.progress.step
+            self._step(used)
             bar.update()
-            if step % config.log_every == 0 or step == config.steps:
-                now = time.monotonic()
-                self._report(bar, used, norm, now - read, now - start)
-                read = now
-            if config.evaluate_every and step % config.evaluate_every == 0:
-                self._evaluate()
-            if config.preview_every and step % config.preview_every == 0:
-                self._preview()
+            self._after_step(bar)
+        if self.since_report.steps:
+            self._report(bar)
         bar.close()
         self._save()
         if self.log is not None:
             self.log.close()
         return RunResult(self.folder, self.folder / WEIGHTS, self.progress, complete=used >= 1)
 
-    def _step(self, used: float) -> float:
-        """One update of the weights; returns the norm of the gradient before it was clipped."""
-        config, step = self.config, self.progress.step
+    def _used(self) -> float:
+        """Read the clock; the share of the run that is over."""
+        self.progress.minutes = (time.monotonic() - self.started) / 60
+        return used_share(
+            self.progress.step, self.config.steps, self.progress.minutes, self.config.max_minutes
+        )
+
+    def _after_step(self, bar: tqdm) -> None:
+        step, config = self.progress.step, self.config
+        if step % config.log_every == 0:
+            self._report(bar)
+        if config.evaluate_every and step % config.evaluate_every == 0:
+            self._evaluate()
+        if config.preview_every and step % config.preview_every == 0:
+            self._preview()
+
+    def _step(self, used: float) -> None:
+        """One update of the weights."""
+        config, step, begun = self.config, self.progress.step, time.monotonic()
         factor = rate_factor(step, used, config.schedule)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
@@ -150,7 +170,7 @@ class Run:
         self.progress.step += 1
         self.progress.samples += config.clips_per_step * self.place.world
         self.ema.update(self.progress.step)
-        return float(norm)
+        self.since_report.add(float(norm), time.monotonic() - begun)
 
     def _trainable(self) -> list[nn.Parameter]:
         return [p for p in self.engine.module.parameters() if p.requires_grad]
@@ -164,30 +184,29 @@ class Run:
         used, stop, due = votes.tolist()
         return used, bool(stop), bool(due)
 
-    def _report(self, bar: tqdm, used: float, norm: float, seconds: float, total: float) -> None:
-        means = self.meter.read()
+    def _report(self, bar: tqdm) -> None:
+        means, done = self.meter.read(), self.since_report
+        self.since_report = Stretch()
         if self.log is None:
             return
-        step, config = self.progress.step, self.config
-        logged = min(config.log_every, step)
-        speed = logged * config.clips_per_step * self.place.world / seconds
-        used = used_share(step, config.steps, self.progress.minutes, config.max_minutes)
-        left = self.progress.minutes * 60 * (1 - used) / used
-        lr = self.engine.optimizer.param_groups[-1]["lr"]
-        self.log.write(
-            {
-                "step": step,
-                "steps": config.steps,
-                "seconds": round(self.progress.minutes * 60, 1),
-                "samples": self.progress.samples,
-                **means,
-                "lr": lr,
-                "grad_norm": round(norm, 4),
-                "clips_per_second": round(speed, 2),
-                "eta_seconds": round(left, 1),
-            }
+        clips = done.steps * self.config.clips_per_step * self.place.world
+        used = self._used()
+        record = {
+            "step": self.progress.step,
+            "steps": self.config.steps,
+            "seconds": round(60 * self.progress.minutes, 1),
+            "samples": self.progress.samples,
+            **means,
+            "lr": self.engine.optimizer.param_groups[-1]["lr"],
+            "grad_norm": round(done.norm, 4),
+            "clips_per_second": round(clips / done.seconds, 2),
+            "eta_seconds": round(60 * self.progress.minutes * max(0.0, 1 - used) / used, 1),
+        }
+        self.log.write(record)
+        left = record["eta_seconds"] / 60
+        bar.set_postfix_str(
+            f"loss {means['loss']:.3f}, {record['clips_per_second']:.1f} clips/s, {left:.0f} min to go"
         )
-        bar.set_postfix_str(f"loss {means['loss']:.3f}, {speed:.1f} clips/s, {left / 60:.0f} min to go")
 
     def _evaluate(self) -> None:
         """The averaged weights on fixed held-out batches with fixed noise."""
@@ -254,6 +273,9 @@ def start_engine(config: TrainConfig, model: nn.Module) -> Any:
         config=settings,
         dist_init_required=False,
     )
+    if config.zero == 0 and dist.get_world_size() == 1:
+        # alone there is nothing to average, and flattening the gradients for it costs a copy of the model
+        engine.enable_backward_allreduce = False
     return engine
 
 

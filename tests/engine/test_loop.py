@@ -58,12 +58,14 @@ def test_it_learns_and_the_average_is_shipped(tmp_path):
 
 
 def test_the_log_tells_what_a_notebook_shows(tmp_path):
-    result = tiny_run.run(tiny_run.configured(tmp_path, log_every=2))
+    result = tiny_run.run(tiny_run.configured(tmp_path, log_every=2, steps=7))
     records = read_log(result.folder)
-    assert [record["step"] for record in records] == [2, 4, 6]
+    assert [record["step"] for record in records] == [2, 4, 6, 7]
+    assert [record["samples"] for record in records] == [4, 8, 12, 14]
     first, last = records[0], records[-1]
-    assert first["steps"] == 6 and first["samples"] == 4
+    assert first["steps"] == 7
     assert first["eta_seconds"] > 0 and last["eta_seconds"] == 0
+    assert 0 < first["seconds"] <= last["seconds"]
     assert first["loss"] == pytest.approx(first["video"] + 0.5 * first["audio"], abs=1e-5)
     assert len(first["by_level"]) == 4 and len(first["by_level"][0]) == 2
     assert first["clips_per_second"] > 0 and first["grad_norm"] > 0 and first["lr"] > 0
