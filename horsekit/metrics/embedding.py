@@ -42,9 +42,10 @@ def owners() -> Tensor:
 
 
 def embed(character: Character) -> Tensor:
-    """[E]: z-scores, hues as (cos, sin), kinds one-hot, each parameter's block of unit variance where it is drawn evenly.
+    """[E]: z-scores, hues as (cos, sin), kinds one-hot.
 
-    What this character does not show (the hue of a hat it does not wear) is at its block's mean, 0.
+    A parameter that is drawn evenly has unit variance in its block. What this character does not show
+    (the hue of a hat it does not wear) is at its block's mean, 0.
     """
     parts = []
     for parameter, stored in zip(PARAMETERS, character.parameters.tolist(), strict=True):

@@ -1,0 +1,65 @@
+"""The evaluation, with the stage itself in the model's place."""
+
+import argparse
+import importlib.util
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from horsekit.metrics import cast
+from horsekit.pipeline import Settings
+
+SCRIPT = Path(__file__).parents[2] / "training" / "evaluate.py"
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    spec = importlib.util.spec_from_file_location("evaluate", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Whole:
+    """A tokenizer that loses nothing."""
+
+    def encode(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    decode = encode
+
+
+class Stage:
+    """A model that plays the scripts as the stage does; it is handed them beforehand."""
+
+    settings = Settings()
+    tokenizers = SimpleNamespace(video=Whole(), audio=Whole())
+
+    def generate_many(self, requests, steps=None):
+        made, self.clips = self.clips[: len(requests)], self.clips[len(requests) :]
+        return made
+
+
+@pytest.mark.slow
+def test_the_stage_in_the_models_place_is_as_good_as_the_renderer(evaluate, monkeypatch, tmp_path):
+    monkeypatch.setattr(evaluate, "cast", lambda: cast()[:6])
+    monkeypatch.setattr(evaluate, "GALLERY", 2)
+    options = argparse.Namespace(
+        model="stage", clips=6, references=1, seconds=1.28, seed=0, steps=None, sheet=tmp_path / "sheet.png"
+    )
+    model = Stage()
+    scripts, _ = evaluate.draw(options.clips, options.seconds, options.seed)
+    model.clips = evaluate.rendered(scripts, 64)
+    report = evaluate.evaluate(model, options)
+    figures = {name: arm.summary() for name, arm in report.arms.items()}
+    assert list(figures) == ["renderer", "round trip", "model", "shuffled"]
+    assert figures["model"] == figures["renderer"] == figures["round trip"]
+    assert figures["model"]["top1"] > 80 > 20 > figures["shuffled"]["top1"]
+    assert figures["model"]["abs_offset_all"] < figures["shuffled"]["abs_offset_all"]
+    report.save_json(tmp_path / "out.json")
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert len(data["arms"]["model"]["clips"]) == 6 and data["facts"]["clips"] == 6
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
