@@ -28,6 +28,7 @@ def run(config: TrainConfig) -> None:
 
     place = launch()
     tokenizers, folder = assemble.open_tokenizers(config)
+    model = assemble.build_model(config)
     batches = assemble.build_batches(config.data, config, tokenizers, folder, place)
     held_out = config.held_out and assemble.build_batches(config.held_out, config, tokenizers, folder, place)
     previewer = None
@@ -35,15 +36,8 @@ def run(config: TrainConfig) -> None:
         shown = config.held_out or config.data
         requests = preview.preview_requests(shown, folder)
         previewer = preview.Previewer(tokenizers, preview.preview_settings(shown), requests)
-    result = train(
-        config,
-        place,
-        assemble.build_model(config),
-        batches,
-        assemble.build_objective(config, tokenizers),
-        held_out,
-        previewer,
-    )
+    objective = assemble.build_objective(config, tokenizers)
+    result = train(config, place, model, batches, objective, held_out, previewer)
     if place.first:
         how = "finished" if result.complete else "stopped; the same command goes on from here"
         print(f"{how}: step {result.progress.step}, {result.weights}")

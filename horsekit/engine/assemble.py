@@ -76,7 +76,7 @@ def _shipped(name: str) -> Path:
     for place in places:
         if place.is_dir():
             return place
-    known = sorted(path.name for path in places[1].parent.glob("*") if path.is_dir())
+    known = sorted(path.parent.name for path in places[1].parent.glob("*/pipeline.json"))
     raise ConfigError(
         f"there is no model {name!r}; give a folder, or one of {', '.join(known) or 'none yet'}"
     )

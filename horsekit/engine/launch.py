@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def launch() -> Place:
     on_gpu = torch.cuda.is_available()
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if on_gpu else "cpu")
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # of the names by which DeepSpeed calls torch
+    warnings.filterwarnings("ignore", message="`torch.distributed", category=FutureWarning)
     local_rank = int(os.environ.setdefault("LOCAL_RANK", "0"))
     device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
     if on_gpu:

@@ -28,6 +28,7 @@ from horsekit.media import replacing
 from horsekit.sequence import Batch
 
 CHECKPOINTS, WEIGHTS, PREVIEWS = "checkpoints", "weights", "previews"
+PATIENCE = 5  # seconds
 NOISE_STREAM, HELD_OUT_STREAM = 1 << 40, 1 << 41  # apart from the seeds that draw the samples
 
 
@@ -291,16 +292,24 @@ def gathered(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second signal ends the process as usual."""
+    """An event that SIGINT and SIGTERM set; a signal that comes seconds later ends the process as usual.
+
+    The deepspeed launcher answers one Ctrl-C with several signals to each process, so the next few do not count.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    first = None
 
     def note(number: int, _frame: Any) -> None:
+        nonlocal first
+        first = first or time.monotonic()
         event.set()
-        signal.signal(number, before[number])
+        if time.monotonic() - first > PATIENCE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
     for number in before:
         signal.signal(number, note)

@@ -210,3 +210,15 @@ def test_a_lora_learns_on_a_frozen_base_and_is_shipped_as_an_adapter(tmp_path, s
         assert torch.equal(adapted[kept], weight)
     updates = [weight for name, weight in adapted.items() if "lora_B" in name]
     assert any(update.abs().max() > 0 for update in updates)
+
+
+def test_signals_that_follow_the_first_at_once_do_not_count_and_a_late_one_does(monkeypatch):
+    from horsekit.engine import loop
+
+    with loop.interrupts() as interrupted:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+        monkeypatch.setattr(loop, "PATIENCE", -1)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
