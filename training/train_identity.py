@@ -20,12 +20,14 @@ from tqdm.auto import tqdm
 
 from horsekit.media import replacing
 from horsekit.metrics.embedding import block_errors, blocks, embed, owners
-from horsekit.metrics.reader import CARD, WEIGHTS, Reader, settled
-from horsekit.stage import Background, CameraMove, Character, Light, Scene, render
+from horsekit.metrics.identity import cast
+from horsekit.metrics.reader import CARD, CAST_KEY, WEIGHTS, Reader, settled
+from horsekit.stage import Background, CameraMove, Character, Light, Scene, portrait, render
 
 POSES = 4  # frames of each character, far apart along its camera's path
 FIRST_TRAIN, FIRST_TEST = 50_000_000, 60_000_000  # character seeds that no split of the stage uses
-TEST_SCENES = 400
+TEST_SCENES = 384
+FIRST_PORTRAIT, PORTRAITS = 70_000_000, 3  # seed of the cast's first picture, pictures of each
 SHARD = 64
 AVERAGE = 0.999
 
@@ -184,9 +186,29 @@ def measure(reader: Reader, data: dict[str, Tensor]) -> dict:
     }
 
 
+def looks(reader: Reader) -> Tensor:
+    """[100, E] how the reader sees pictures of the held-out cast, on average over a few of each."""
+    seen = []
+    for number, character in enumerate(tqdm(cast(), desc="cast", unit="character")):
+        seeds = range(FIRST_PORTRAIT + PORTRAITS * number, FIRST_PORTRAIT + PORTRAITS * (number + 1))
+        frames = torch.stack([portrait(character, seed) for seed in seeds])
+        seen.append(reader.read(frames).character.mean(0))
+    return torch.stack(seen)
+
+
+def write(reader: Reader, card: dict, folder: Path) -> None:
+    """The weights in half precision, with the cast's looks, and the card."""
+    values = {**reader.state_dict(), CAST_KEY: looks(reader)}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file({name: v.to(torch.float16).contiguous() for name, v in values.items()}, temporary)
+        temporary.chmod(0o644)
+    with replacing(folder / CARD) as temporary:
+        temporary.write_text(json.dumps(card, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=15_000)
+    parser.add_argument("--scenes", type=int, default=8192)
     parser.add_argument("--minutes", type=float, default=20, help="of processor time")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -202,11 +224,7 @@ def main() -> None:
         "minutes": options.minutes,
         **measure(reader, rendered(FIRST_TEST, TEST_SCENES, options.cache)),
     }
-    weights = {name: value.to(torch.float16).contiguous() for name, value in reader.state_dict().items()}
-    with replacing(options.out / WEIGHTS) as temporary:
-        save_file(weights, temporary)
-    with replacing(options.out / CARD) as temporary:
-        temporary.write_text(json.dumps(card, indent=2) + "\n")
+    write(reader, card, options.out)
     print(json.dumps(card, indent=2))
 
 

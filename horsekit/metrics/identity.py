@@ -96,10 +96,11 @@ class Crowd:
 
     @classmethod
     def around(cls, target: Target) -> "Crowd":
-        """One character first, known by its parameters or by pictures, and 99 held-out ones."""
+        """One character first and 99 held-out ones, all known by parameters or all by pictures, like the first."""
         own = point(target)
-        others = [p for p in map(point, cast()) if not torch.equal(p, own)]
-        return cls(torch.stack([own, *others[: CAST - 1]]))
+        crowd = torch.stack([*map(point, cast())]) if isinstance(target, Character) else trained().cast
+        others = crowd[(crowd != own).any(1)]
+        return cls(torch.cat([own[None], others[: CAST - 1]]))
 
 
 def distances(seen: Tensor, points: Tensor) -> Tensor:

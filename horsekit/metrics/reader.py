@@ -22,6 +22,7 @@ from horsekit.metrics.embedding import blocks, one_hot_scale, owners
 SIZE = 64
 WEIGHTS = "reader.safetensors"
 CARD = "reader.json"
+CAST_KEY = "cast"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +107,25 @@ def settled(raw: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A reader, and how reliable its reading of each parameter is [P]: 1 exact, 0 no better than a guess."""
+    """A reader and what is known of it.
+
+    reliability [P]: how well each parameter is read, 1 exact, 0 no better than a guess; cast [100, E]: how it
+    reads pictures of the held-out cast.
+    """
 
     reader: Reader
     reliability: Tensor
+    cast: Tensor
 
 
 @cache
 def trained() -> Trained:
     """The reader that ships with horsekit."""
     folder = Path(str(files("horsekit"))) / "weights" / "reader"
+    weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+    seen = weights.pop(CAST_KEY)
     reader = Reader()
-    reader.load_state_dict({k: v.float() for k, v in load_file(folder / WEIGHTS).items()})
+    reader.load_state_dict(weights)
     card = json.loads((folder / CARD).read_text())
     reliability = torch.tensor([card["reliability"][name] for name, _, _ in blocks()])
-    return Trained(reader.eval(), reliability)
+    return Trained(reader.eval(), reliability, seen)

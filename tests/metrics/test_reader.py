@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from horsekit.media import Clip
+from horsekit.media import Clip, Picture
 from horsekit.metrics import Crowd, cast, measure, sync_of, trained
-from horsekit.stage import Script, stage_batch
+from horsekit.stage import Character, Script, portrait, stage_batch
+from horsekit.stage.script import IDENTITIES
 
 COUNT = 6
 
@@ -36,6 +37,16 @@ def test_characters_are_found_and_strangers_are_not(clips):
     assert right["top1"] > 80 and right["faces"] == 100
     assert right["error"] < 0.9 < 1.1 < wrong["error"]
     assert wrong["top1"] == 0 and wrong["margin"] < 0 < right["margin"]
+
+
+def test_a_character_known_by_pictures_is_told_from_the_cast(clips):
+    fennel = Character.draw(IDENTITIES["held_out"][500])
+    crowd = Crowd.around([Picture(portrait(fennel, seed)) for seed in range(3)])
+    assert len(crowd.points) == 100
+    script = Script.draw(0, "held_out", cast=[fennel], speaking=True, language="en")
+    own = stage_batch([script])[0][0]
+    assert measure([own], crowd).summary()["top1"] == 100
+    assert measure(clips, crowd).summary()["top1"] < 40
 
 
 def test_true_clips_are_in_time(clips):
