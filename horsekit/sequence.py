@@ -17,6 +17,7 @@ from torch import Tensor
 
 from horsekit.clock import FRAMES_PER_LATENT
 
+MAX_SLOTS, MAX_REFERENCES = 4, 9  # characters, and pictures of them all, that condition a clip
 SLOT_GAP = 10  # latent times between the reference pictures of one slot and those of the next
 Patch = tuple[int, int, int]
 

@@ -11,11 +11,8 @@ from torch import Tensor
 
 from horsekit.media import Picture
 from horsekit.prompt import mentions
-from horsekit.sequence import Segment, reference_segment
+from horsekit.sequence import MAX_REFERENCES, MAX_SLOTS, Segment, reference_segment
 from horsekit.tokenizers import VideoTokenizer
-
-MAX_SLOTS = 4
-MAX_PICTURES = 9
 
 PictureLike = Picture | str | Path
 References = Sequence[PictureLike | Sequence[PictureLike]]
@@ -48,8 +45,8 @@ def read_references(references: References, prompt: str) -> dict[int, list[Pictu
             "put pictures of the same character into one inner list"
         )
     count = sum(len(pictures) for pictures in slots.values())
-    if count > MAX_PICTURES:
-        raise ReferenceError(f"{count} reference pictures were given; use at most {MAX_PICTURES}")
+    if count > MAX_REFERENCES:
+        raise ReferenceError(f"{count} reference pictures were given; use at most {MAX_REFERENCES}")
     missing = sorted(mentions(prompt) - set(slots))
     if missing:
         raise ReferenceError(

@@ -7,9 +7,7 @@ R reference pictures, h w latent grid, C channels
 """
 
 import hashlib
-import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,50 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from horsekit.character import read_clips
 from horsekit.dataset.sample import LatentSample
 from horsekit.media import Clip, Picture
 from horsekit.tokenizers import Tokenizers
-
-METADATA = "metadata.jsonl"
-
-
-@dataclass(frozen=True)
-class ClipEntry:
-    """A clip's file and the wordings that describe it."""
-
-    path: Path
-    prompts: tuple[str, ...]
-
-
-def read_metadata(folder: Path) -> list[ClipEntry]:
-    """The clips a folder lists, in its order.
-
-    Errors: ValueError naming the line for broken JSON, a missing file_name or prompt, or a file that is not
-    there.
-    """
-    path = folder / METADATA
-    if not path.is_file():
-        raise ValueError(f"{folder} has no {METADATA}; list each clip there as {{file_name, prompt}}")
-    entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where} is not JSON: {error}") from error
-        for key in ("file_name", "prompt"):
-            if not isinstance(row, dict) or not row.get(key):
-                raise ValueError(f"{where} lacks {key!r}; each line needs file_name and prompt")
-        clip = folder / row["file_name"]
-        if not clip.is_file():
-            raise ValueError(f"{where} names {row['file_name']}, which is not there; add it or drop the line")
-        prompts = row["prompt"] if isinstance(row["prompt"], list) else [row["prompt"]]
-        entries.append(ClipEntry(clip, tuple(prompts)))
-    if not entries:
-        raise ValueError(f"{path} lists no clip; add at least one")
-    return entries
 
 
 class LatentCache:
@@ -122,11 +80,15 @@ class LatentCache:
 def encode_folder(folder: Path, pictures: list[Path], cache: LatentCache) -> list[LatentSample]:
     """All clips of a folder, with the pictures as references of slot 1.
 
-    Errors: ValueError as in read_metadata; MediaError for a clip or picture that cannot be read.
+    Errors: ValueError for a folder that lists no clip; CharacterError for a broken line; MediaError for a clip
+    or picture that cannot be read.
     """
+    entries = list(read_clips(folder))
+    if not entries:
+        raise ValueError(f"{folder} lists no clip in its metadata.jsonl; add at least one")
     references = {1: torch.cat([cache.picture(path) for path in pictures])} if pictures else {}
     samples = []
-    for entry in tqdm(read_metadata(folder), desc="encoding", unit="clip"):
+    for entry in tqdm(entries, desc="encoding", unit="clip"):
         video, audio = cache.clip(entry.path)
         samples.append(LatentSample(video, audio, entry.prompts, references))
     return samples

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from horsekit.sequence import (
+    MAX_REFERENCES,
+    MAX_SLOTS,
     Role,
     Segment,
     Sequence,
@@ -18,9 +20,6 @@ from horsekit.sequence import (
     video_segment,
 )
 from horsekit.tokenizers import TextTokenizer
-
-MAX_SLOTS = 4
-MAX_REFERENCES = 9
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from horsekit.dataset.folder import read_metadata
+from horsekit.character import read_clips
 from horsekit.dataset.stage import StagePlan, draw
 from horsekit.engine.assemble import reference_pictures
 from horsekit.engine.config import ROOT, DataConfig
@@ -39,7 +39,7 @@ def preview_settings(data: DataConfig) -> Settings:
 def preview_requests(data: DataConfig, tokenizers: Path) -> list[Request]:
     """The first prompts of a folder, or scripts of the stage, each with pictures of its characters."""
     if data.kind == "folder":
-        entries = read_metadata(ROOT / data.path)[:CLIPS]
+        entries = list(read_clips(ROOT / data.path))[:CLIPS]
         pictures = [Picture.open(path) for path in reference_pictures(data)]
         references = [pictures] if pictures else []
         return [

@@ -56,7 +56,8 @@ class Objective:
             rows = stream.modality == modality
             level = sigma[stream.sample[rows], int(modality)].to(clean.dtype)
             level = (level * stream.generate[rows])[:, None]
-            noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
+            # drawn where the generator lives, so that a seed means the same noise on every device
+            noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
             noisy.append((1 - level) * clean + level * noise)
             targets.append(noise - clean)
         return stream.replace(video=noisy[0], audio=noisy[1]), targets[0], targets[1]

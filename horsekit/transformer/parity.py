@@ -85,14 +85,9 @@ def measure(folder: Path) -> dict:
 
 def published_precision(model: UnifiedTransformer) -> UnifiedTransformer:
     """Cast the linear maps of the layers to bf16 and leave all else in fp32 (SPEC §1.3)."""
-    for layer in model.block.layers:
-        for part in (
-            layer.attention.linear_qkv,
-            layer.attention.linear_proj,
-            layer.mlp.up_gate_proj,
-            layer.mlp.down_proj,
-        ):
-            part.to(torch.bfloat16)
+    for module in model.modules():
+        if isinstance(module, (ExpertLinear, SharedLinear)):
+            module.to(torch.bfloat16)
     return model
 
 
