@@ -1,6 +1,11 @@
 """Does this implementation read published weights right? `python -m horsekit.transformer.parity FOLDER`.
 
 The folder holds config.json, model.safetensors and io.safetensors (inputs and the published outputs).
+
+The published precision rounds to bf16 a dozen times a layer, so a last-bit difference in float32, which another
+processor's order of summation is enough for, flips roundings and grows: two right implementations can differ by
+more than the bound. `rounding_noise` measures this on the machine at hand, as the model's own response to a
+last-bit change of its inputs; an error within NOISE_FACTOR of it cannot be told from rounding, and passes.
 """
 
 import argparse
@@ -29,6 +34,8 @@ from horsekit.transformer.model import UnifiedTransformer
 
 VELOCITY_BOUND = 5e-3
 BACKEND_BOUND = 1e-5
+LAST_BIT = 2.0**-20
+NOISE_FACTOR = 1.5
 
 
 def published_batch(config: TransformerConfig, stored: dict[str, Tensor]) -> Batch:
@@ -68,6 +75,7 @@ def measure(folder: Path) -> dict:
     batch = published_batch(config, stored)
     model = published_precision(load_magihuman(folder))
     video, audio = unpack(batch, *model(batch), config.patch)[0]
+    noise = rounding_noise(model, batch)
     single = load_magihuman(folder)
     outputs = []
     for backend in ("sdpa", "dense"):
@@ -79,8 +87,23 @@ def measure(folder: Path) -> dict:
         "modality_equal": torch.equal(batch.main.modality, stored["modality"]),
         "video_velocity_error": relative_error(video.permute(3, 0, 1, 2), stored["video_velocity"]),
         "audio_velocity_error": relative_error(audio, stored["audio_velocity"]),
+        "rounding_noise": noise,
         "backend_difference": float((outputs[0] - outputs[1]).abs().max()),
     }
+
+
+def rounding_noise(model: UnifiedTransformer, batch: Batch) -> float:
+    """The largest relative change of the velocities over three last-bit changes of the inputs."""
+    base, stream, changes = model(batch), batch.main, []
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        moved = [
+            x * (1 + LAST_BIT * torch.randn(x.shape, generator=generator))
+            for x in (stream.video, stream.audio)
+        ]
+        other = model(batch.replace(main=stream.replace(*moved)))
+        changes += [relative_error(a, b) for a, b in zip(other, base, strict=True)]
+    return max(changes)
 
 
 def published_precision(model: UnifiedTransformer) -> UnifiedTransformer:
@@ -94,7 +117,8 @@ def published_precision(model: UnifiedTransformer) -> UnifiedTransformer:
 def passes(errors: dict) -> bool:
     """Whether everything lies within its bound; a NaN does not."""
     equal = all(errors[key] for key in ("packed_tokens_equal", "coords_equal", "modality_equal"))
-    close = all(errors[key] <= VELOCITY_BOUND for key in ("video_velocity_error", "audio_velocity_error"))
+    bound = max(VELOCITY_BOUND, NOISE_FACTOR * errors["rounding_noise"])
+    close = all(errors[key] <= bound for key in ("video_velocity_error", "audio_velocity_error"))
     return equal and close and errors["backend_difference"] <= BACKEND_BOUND
 
 
