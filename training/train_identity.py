@@ -132,11 +132,12 @@ def loss_of(raw: Tensor, batch: dict[str, Tensor], faces: int) -> Tensor:
     )
 
 
-def train(data: dict[str, Tensor], minutes: float, batch_size: int, rate: float, seed: int) -> Reader:
-    """A reader trained for `minutes` of processor time, its weights averaged over the last steps."""
-    torch.manual_seed(seed)
+def train(
+    reader: Reader, data: dict[str, Tensor], minutes: float, batch_size: int, rate: float, seed: int
+) -> Reader:
+    """The reader trained for `minutes` of processor time, its weights averaged over the last steps."""
     source = torch.Generator().manual_seed(seed)
-    reader = Reader().to(memory_format=torch.channels_last)
+    reader = reader.train().to(memory_format=torch.channels_last)
     average = copy.deepcopy(reader).requires_grad_(False)
     optimizer = torch.optim.AdamW(reader.parameters(), lr=rate, weight_decay=0.02, betas=(0.9, 0.98))
     start, done = time.process_time(), 0.0
@@ -206,6 +207,14 @@ def write(reader: Reader, card: dict, folder: Path) -> None:
         temporary.write_text(json.dumps(card, indent=2) + "\n")
 
 
+def earlier(folder: Path) -> tuple[Reader, float]:
+    """A reader that was written before, and the minutes it was trained for."""
+    weights = {k: v.float() for k, v in load_file(folder / WEIGHTS).items() if k != CAST_KEY}
+    reader = Reader()
+    reader.load_state_dict(weights)
+    return reader, json.loads((folder / CARD).read_text())["minutes"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=8192)
@@ -214,14 +223,17 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path("runs/reader"))
+    parser.add_argument("--start", type=Path, help="folder of a reader to go on from, at a lower --rate")
     parser.add_argument("--out", type=Path, default=Path("horsekit/weights/reader"))
     options = parser.parse_args()
     data = rendered(FIRST_TRAIN, options.scenes, options.cache)
-    reader = train(data, options.minutes, options.batch_size, options.rate, options.seed)
+    torch.manual_seed(options.seed)
+    reader, minutes = earlier(options.start) if options.start else (Reader(), 0.0)
+    reader = train(reader, data, options.minutes, options.batch_size, options.rate, options.seed)
     card = {
         "reader": "reads character, mouth and its aperture from one 64 x 64 frame of the stage",
         "scenes": options.scenes,
-        "minutes": options.minutes,
+        "minutes": minutes + options.minutes,
         **measure(reader, rendered(FIRST_TEST, TEST_SCENES, options.cache)),
     }
     write(reader, card, options.out)

@@ -50,7 +50,7 @@ class Figure:
 
 _TOP1 = "≥ 80, or ≥ 90 with 3 references"
 FIGURES = (
-    Figure("top1", "identity: top-1 of 100, by parameters", "%", "{:.0f}", _TOP1),
+    Figure("top1", "identity: top-1 of 100", "%", "{:.0f}", _TOP1),
     Figure("top1_pictures", "identity: top-1 of 100, by pictures", "%", "{:.0f}", _TOP1),
     Figure("margin", "identity: margin", "σ", "{:.2f}", "> 0"),
     Figure("error", "identity: error", "σ", "{:.2f}", "≤ 2 × round trip"),

@@ -18,14 +18,14 @@ from horsekit.metrics.statistics import Interval
 from horsekit.metrics.sync import HOP, densified, envelope
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 84em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto }
 td, th { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
-td:first-child, th:first-child, td:last-child { text-align: left }
+td:first-child, th:first-child, td:last-child, th:last-child { text-align: left }
 small { color: #777 }
 figure { display: inline-block; margin: 0 1em 1em 0; vertical-align: top }
 figure * { display: block }
-video { image-rendering: pixelated }
+figure video { width: 13em; height: auto; image-rendering: pixelated }
 """
 _NOTE = """Brackets are 95% intervals over clips. Errors and margins are in standard deviations of the
 population of characters; 1.41 is the error of an unrelated one."""
@@ -101,8 +101,8 @@ class Report:
         title = escape(self.title)
         parts = [
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
-            f"<style>{_STYLE}</style><h1>{title}</h1>{shown}",
-            f"<table><tr>{head}</tr>{body}</table><p><small>{_NOTE}</small></p>",
+            f"<style>{_STYLE}</style><h1>{title}</h1>",
+            f"<table><tr>{head}</tr>{body}</table><p><small>{_NOTE}</small></p>{shown}",
             f"<h2>Unusable clips</h2><ul>{unusable}</ul>" if unusable else "",
             f"<h2>How it was made</h2><table>{facts}</table>" if facts else "",
             "</html>",
@@ -146,7 +146,7 @@ def _mouth_and_sound(clip: Clip) -> bytes:
     mouth = mouth_trace(trained().reader.read(clip.frames))
     if not mouth.reason and len(mouth.aperture) > 1:
         trace = densified(mouth.aperture, float(clip.fps)).clamp(min=0)
-        axes.plot(torch.arange(len(trace)) * HOP, trace, label="mouth")
+        axes.plot(torch.arange(len(trace)) * HOP, trace / trace.max().clamp(min=1e-6), label="mouth")
     axes.set(xlabel="seconds", yticks=[], ylim=(0, 1.15))
     axes.legend(fontsize=7, ncols=2, frameon=False, loc="upper right")
     buffer = io.BytesIO()
