@@ -169,7 +169,9 @@ def reference_segment(latents: Tensor, slot: int, index: int = 0, patch: Patch =
     It stands at latent time −(10·slot + index), outside every clip.
     """
     if slot < 1 or not 0 <= index < SLOT_GAP:
-        raise ValueError(f"slot {slot}, picture {index}: slots count from 1, pictures from 0 to {SLOT_GAP - 1}")
+        raise ValueError(
+            f"slot {slot}, picture {index}: slots count from 1, pictures from 0 to {SLOT_GAP - 1}"
+        )
     picture = video_segment(latents, Role.REFERENCE, -(SLOT_GAP * slot + index), patch=patch)
     return replace(picture, slots=torch.full((len(picture),), slot, dtype=torch.long))
 
@@ -279,7 +281,9 @@ def pack(sequences: Samples[Sequence]) -> Batch:
     return Batch(_stream(main), references, tuple(owner for owner, _ in pictures))
 
 
-def unpack(batch: Batch, video: Tensor, audio: Tensor, patch: Patch = (1, 1, 1)) -> list[tuple[Tensor, Tensor]]:
+def unpack(
+    batch: Batch, video: Tensor, audio: Tensor, patch: Patch = (1, 1, 1)
+) -> list[tuple[Tensor, Tensor]]:
     """Predicted rows back into each sample's video latents [T, H, W, C] and audio latents [N, C]."""
     stream = batch.main
     videos = video.split([count[0] for count in stream.counts])
