@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn.functional import pad
 
 from horsekit.clock import FRAMES_PER_LATENT
 
@@ -81,6 +82,14 @@ def from_patches(tokens: Tensor, grid: tuple[int, int, int], patch: Patch = (1, 
     )
 
 
+def to_latents(tokens: Tensor, grid: tuple[int, int, int], patch: Patch = (1, 1, 1)) -> Tensor:
+    """What to_patches made, undone: features channel-major."""
+    (frames, height, width), (t, h, w) = grid, patch
+    return rearrange(
+        tokens, "(T H W) (C t h w) -> (T t) (H h) (W w) C", T=frames, H=height, W=width, t=t, h=h, w=w
+    )
+
+
 def _coords(places: Tensor, size: tuple[int, int, int], reference: tuple[float, float, float]) -> Tensor:
     shape = torch.tensor([*size, *reference], dtype=torch.float32)
     return torch.cat([places.float(), shape.expand(len(places), 6)], dim=1)
@@ -92,7 +101,7 @@ def _grid_places(grid: tuple[int, int, int], first: float) -> Tensor:
 
 
 def _line_places(count: int, first: float) -> Tensor:
-    return torch.nn.functional.pad(torch.arange(count, dtype=torch.float32)[:, None] + first, (0, 2))
+    return pad(torch.arange(count, dtype=torch.float32)[:, None] + first, (0, 2))
 
 
 def video_segment(
@@ -102,7 +111,13 @@ def video_segment(
     given_latents: int = 0,
     patch: Patch = (1, 1, 1),
 ) -> Segment:
-    """Video latents [T, H, W, C]; the first `given_latents` are clean. origin_latent: latents before this window."""
+    """Video latents [T, H, W, C]; the first `given_latents` are clean.
+
+    origin_latent: latents of the clip before this window, which then continues on the same clock.
+    Errors: ValueError for latents of another shape, or that do not divide into patches.
+    """
+    if latents.ndim != 4:
+        raise ValueError(f"video latents are {tuple(latents.shape)}; give [T, H, W, C]")
     grid = tuple(n // p for n, p in zip(latents.shape[:3], patch, strict=True))
     generate = torch.full((grid[0] * grid[1] * grid[2],), role == Role.GENERATE)
     generate[: given_latents // patch[0] * grid[1] * grid[2]] = False
@@ -126,8 +141,11 @@ def audio_segment(
 ) -> Segment:
     """Audio latents [N, C], four to a video latent; the first `given_tokens` are clean.
 
+    origin_token: audio tokens of the clip before this window, four to each latent of the video's origin;
     video_latents: the reference time size of coordinate style v1; by default v2's (N − 1) // 4 + 1.
     """
+    if latents.ndim != 2 or not len(latents):
+        raise ValueError(f"audio latents are {tuple(latents.shape)}; give [N, C] with at least one token")
     count = len(latents)
     reference = video_latents or (count - 1) // FRAMES_PER_LATENT + 1
     generate = torch.full((count,), role == Role.GENERATE)
@@ -152,6 +170,8 @@ def text_segment(values: Tensor, slots: Tensor | None = None, style: str = "v2")
         raise ValueError("the text has no tokens; use the tokenizer's empty prompt to withhold words")
     if style not in ("v1", "v2"):
         raise ValueError(f"coords_style is {style!r}; use 'v1' or 'v2'")
+    if slots is not None and len(slots) != count:
+        raise ValueError(f"{len(slots)} slots for {count} text tokens; give one for each")
     first, reference = (-count, 1) if style == "v2" else (0, 2)
     return Segment(
         Modality.TEXT,
@@ -226,13 +246,18 @@ class Stream:
         """Where each row stands in `order`, [S]."""
         return torch.argsort(self.order)
 
+    @cached_property
+    def plans(self) -> dict:
+        """What a model made of this layout, by what it depends on; streams that `replace` made share it."""
+        return {}
+
     def replace(self, video: Tensor | None = None, audio: Tensor | None = None) -> "Stream":
         """The same layout with other values; what was derived from the layout is kept."""
         other = replace(
             self, video=self.video if video is None else video, audio=self.audio if audio is None else audio
         )
         derived = {key: self.__dict__[key] for key in self.__dict__.keys() - other.__dict__.keys()}
-        other.__dict__.update(derived)
+        other.__dict__.update(derived, plans=self.plans)
         return other
 
     def to(self, device: torch.device | str) -> "Stream":
@@ -282,16 +307,36 @@ def pack(sequences: Samples[Sequence]) -> Batch:
 
 
 def unpack(
-    batch: Batch, video: Tensor, audio: Tensor, patch: Patch = (1, 1, 1)
+    batch: Batch, video: Tensor | None = None, audio: Tensor | None = None, patch: Patch = (1, 1, 1)
 ) -> list[tuple[Tensor, Tensor]]:
-    """Predicted rows back into each sample's video latents [T, H, W, C] and audio latents [N, C]."""
+    """Rows back into each sample's video latents [T, H, W, C] and audio latents [N, C].
+
+    video, audio: rows that a model predicted; by default the batch's own, whose patches are ordered as they
+    went in.
+    """
     stream = batch.main
-    videos = video.split([count[0] for count in stream.counts])
-    audios = audio.split([count[1] for count in stream.counts])
+    videos = (stream.video if video is None else video).split([count[0] for count in stream.counts])
+    audios = (stream.audio if audio is None else audio).split([count[1] for count in stream.counts])
+    back = to_latents if video is None else from_patches
     return [
-        (from_patches(rows, grid or (0, 1, 1), patch), sound)
+        (back(rows, grid or (0, 1, 1), patch), sound)
         for rows, sound, grid in zip(videos, audios, stream.grids, strict=True)
     ]
+
+
+def magihuman_packed(stream: Stream) -> tuple[Tensor, Tensor, Tensor]:
+    """One sample in the published form (SPEC §2.1): tokens [S, C] zero-padded, modality [S], coordinates [S, 9].
+
+    Errors: ValueError for several samples, or text that is ids instead of encoder states.
+    """
+    if len(stream.counts) != 1 or stream.text.ndim != 2:
+        raise ValueError(
+            f"{len(stream.counts)} samples, text {tuple(stream.text.shape)}; give one with states"
+        )
+    parts = [stream.video, stream.audio, stream.text]
+    width = max(part.shape[1] for part in parts)
+    tokens = torch.cat([pad(part.float(), (0, width - part.shape[1])) for part in parts])
+    return tokens, stream.modality, stream.coords
 
 
 def _stream(samples: list[list[Segment]]) -> Stream:

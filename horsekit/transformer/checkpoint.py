@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from horsekit.transformer.config import TransformerConfig
 from horsekit.transformer.model import UnifiedTransformer
 
+SLOTS = "adapter.slot_embedder.weight"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
 
@@ -19,41 +21,46 @@ class CheckpointError(ValueError):
     """Weights that are missing, damaged or of another model."""
 
 
-def load_magihuman(folder: Path | str, config: TransformerConfig | None = None) -> UnifiedTransformer:
-    """Read a folder with the published tensor names (SPEC §1.8), single or sharded, in the config's precision.
+def load_magihuman(
+    folder: Path | str,
+    dtype: torch.dtype = torch.bfloat16,
+    config: TransformerConfig | None = None,
+    num_slots: int = 0,
+) -> UnifiedTransformer:
+    """Read a folder with the published tensor names (SPEC §1.8), single or sharded.
 
-    config: for a folder without config.json. Errors: CheckpointError naming missing, unexpected or
-    misshapen tensors.
+    dtype: of the layers' linear maps, bfloat16 as published. config: for a folder without config.json.
+    num_slots: add subject slots, which say nothing until trained.
+    Errors: CheckpointError naming missing, unexpected or misshapen tensors, or what cannot be read.
     """
-    return load_transformer(folder, config)
+    config = config or _read_config(Path(folder))
+    return load_transformer(folder, dtype, replace(config, num_slots=num_slots) if num_slots else config)
 
 
-def load_transformer(folder: Path | str, config: TransformerConfig | None = None) -> UnifiedTransformer:
-    """Read config.json and the safetensors beside it; every tensor must be there, and no other."""
+def load_transformer(
+    folder: Path | str, dtype: torch.dtype | None = None, config: TransformerConfig | None = None
+) -> UnifiedTransformer:
+    """Read config.json and the safetensors beside it; every tensor must be there, and no other.
+
+    dtype: of the layers' linear maps, by default the config's; all else is float32. Slots that
+    the weights lack start at zero.
+    Errors: CheckpointError.
+    """
     folder = Path(folder)
-    if config is None:
-        if not (folder / CONFIG).is_file():
-            raise CheckpointError(
-                f"{folder} has no {CONFIG}; pass a TransformerConfig, or point at a model folder"
-            )
-        config = TransformerConfig.open(folder / CONFIG)
     with torch.device("meta"):
-        model = UnifiedTransformer(config)
+        model = UnifiedTransformer(config or _read_config(folder), dtype)
     wanted = model.state_dict()
-    tensors = _read(folder, set(wanted))
-    for key, tensor in tensors.items():
-        if tensor.shape != wanted[key].shape:
-            raise CheckpointError(
-                f"{key} in {folder} is {tuple(tensor.shape)}, the config asks for {tuple(wanted[key].shape)}; "
-                "weights and config belong to different models"
-            )
-        tensors[key] = tensor.to(wanted[key].dtype)
+    tensors = _read(folder)
+    if SLOTS in wanted and SLOTS not in tensors:
+        tensors[SLOTS] = torch.zeros(wanted[SLOTS].shape)
+    _compare(folder, wanted, tensors)
+    tensors = {key: tensor.to(wanted[key].dtype) for key, tensor in tensors.items()}
     model.load_state_dict(tensors, assign=True, strict=True)
     return model
 
 
 def save_transformer(model: UnifiedTransformer, folder: Path | str, dtype: torch.dtype | None = None) -> None:
-    """Write config.json and model.safetensors; dtype: a smaller type on disk for the matrices of the layers."""
+    """Write config.json and model.safetensors; dtype: a smaller type on disk for all matrices."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {}
@@ -78,7 +85,18 @@ def write_safetensors(tensors: dict, path: Path, metadata: dict[str, str] | None
         Path(draft).unlink(missing_ok=True)
 
 
-def _read(folder: Path, wanted: set[str]) -> dict[str, torch.Tensor]:
+def _read_config(folder: Path) -> TransformerConfig:
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(
+            f"{folder} has no {CONFIG}; pass a TransformerConfig, or point at a model folder"
+        )
+    try:
+        return TransformerConfig.open(folder / CONFIG)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+
+
+def _read(folder: Path) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for file in _files(folder):
         try:
@@ -86,15 +104,23 @@ def _read(folder: Path, wanted: set[str]) -> dict[str, torch.Tensor]:
                 tensors |= {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file} cannot be read ({error}); copy or download it again") from error
-    missing, unexpected = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
-    if missing or unexpected:
-        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"also holds {_some(unexpected)}"] * bool(
-            unexpected
-        )
+    return tensors
+
+
+def _compare(folder: Path, wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
+    missing, unexpected = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"also holds {_some(unexpected)}"] * bool(
+        unexpected
+    )
+    for key in sorted(wanted.keys() & found.keys()):
+        if found[key].shape != wanted[key].shape:
+            stored, asked = tuple(found[key].shape), tuple(wanted[key].shape)
+            parts.append(f"holds {key} as {stored} where the config asks for {asked}")
+            break
+    if parts:
         raise CheckpointError(
             f"{folder} {' and '.join(parts)}; weights and config belong to different models"
         )
-    return tensors
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,20 +1,26 @@
 """The shape of a unified transformer, in the keys of the published config files (SPEC §1.1)."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 PARAMS_DTYPES = ("float32", "bfloat16")
+SIZES = ("num_layers", "hidden_size", "head_dim", "num_query_groups")
+CHANNELS = ("video_in_channels", "audio_in_channels", "text_in_channels")
+LAYER_LISTS = ("mm_layers", "gelu7_layers", "local_attn_layers")
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
     """Sizes and switches of UnifiedTransformer.
 
-    num_query_groups: key/value heads. mm_layers: layers with one expert per modality; gelu7_layers: layers with
-    GELU7 instead of SwiGLU7; local_attn_layers with frame_receptive_field r: video sees 2r + 1 latent frames.
-    text_vocab_size: words come as token ids instead of encoder states; num_slots: subjects that references and
-    mentions can be tied to. Errors: ValueError naming the field that does not fit.
+    num_query_groups: key/value heads. mm_layers: layers with one expert per modality; gelu7_layers: layers
+    with GELU7 instead of SwiGLU7; local_attn_layers with frame_receptive_field r: video sees 2r + 1 latent
+    frames. video_in_channels: those of a patch. params_dtype: of the layers' linear maps where loading does not
+    say otherwise; all else is float32.
+    text_vocab_size: words come as token ids instead of encoder states; num_slots: subjects that references
+    and mentions can be tied to. Errors: ValueError naming the field that does not fit.
     """
 
     num_layers: int = 40
@@ -35,22 +41,19 @@ class TransformerConfig:
     num_slots: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, list):
-                object.__setattr__(self, field.name, tuple(value))
-        for name in ("num_layers", "hidden_size", "head_dim", "num_query_groups", "video_in_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in (*LAYER_LISTS, "patch"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check_types()
         if self.hidden_size % self.head_dim:
             raise ValueError(f"hidden_size {self.hidden_size} is no multiple of head_dim {self.head_dim}")
         if self.num_heads % self.num_query_groups:
-            raise ValueError(
-                f"{self.num_heads} heads do not divide into {self.num_query_groups} query groups"
-            )
+            heads, groups = self.num_heads, self.num_query_groups
+            raise ValueError(f"{heads} heads do not divide into {groups} query groups")
         if self.head_dim % 8:
             raise ValueError(f"head_dim is {self.head_dim}; rotary positions need a multiple of 8")
-        for name in ("mm_layers", "gelu7_layers", "local_attn_layers"):
+        if self.video_in_channels % math.prod(self.patch):
+            raise ValueError(f"video_in_channels {self.video_in_channels} are no patches of {self.patch}")
+        for name in LAYER_LISTS:
             wrong = [i for i in getattr(self, name) if not 0 <= i < self.num_layers]
             if wrong:
                 raise ValueError(f"{name} names layer {wrong[0]}, but there are {self.num_layers} (from 0)")
@@ -59,7 +62,23 @@ class TransformerConfig:
         if self.coords_style not in ("v1", "v2"):
             raise ValueError(f"coords_style is {self.coords_style!r}; use 'v1' or 'v2'")
         if self.local_attn_layers and self.frame_receptive_field < 0:
-            raise ValueError("local_attn_layers need a frame_receptive_field of 0 or more latent frames")
+            raise ValueError(
+                f"local_attn_layers need a frame_receptive_field of 0 or more, not {self.frame_receptive_field}"
+            )
+
+    def _check_types(self) -> None:
+        least = dict.fromkeys((*SIZES, *CHANNELS), 1) | {"frame_receptive_field": -1, "num_slots": 0}
+        if self.text_vocab_size is not None:
+            least["text_vocab_size"] = 1
+        for name, low in least.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < low:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {low}")
+        for name in (*LAYER_LISTS, "patch"):
+            if any(type(value) is not int for value in getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must hold whole numbers")
+        if len(self.patch) != 3 or min(self.patch) < 1:
+            raise ValueError(f"patch is {self.patch}; give three sizes: time, height, width")
 
     @property
     def num_heads(self) -> int:
@@ -86,12 +105,13 @@ class TransformerConfig:
     @classmethod
     def from_dict(cls, sections: dict) -> "TransformerConfig":
         """From {"transformer": {...}, "packing": {...}}; other sections describe data and are left alone."""
-        values = {**sections.get("transformer", {}), **sections.get("packing", {})}
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if "transformer" not in sections or unknown:
-            what = f"unknown key {unknown[0]!r}" if unknown else "no section 'transformer'"
-            raise ValueError(f"transformer config has {what}; known keys are {sorted(known)}")
+        if not isinstance(sections, dict) or not isinstance(sections.get("transformer"), dict):
+            raise ValueError("a transformer config is an object with a section 'transformer'")
+        values = {**sections["transformer"], **sections.get("packing", {})}
+        known = sorted(field.name for field in fields(cls))
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ValueError(f"transformer config has unknown key {unknown[0]!r}; known keys are {known}")
         try:
             return cls(**values)
         except TypeError as error:

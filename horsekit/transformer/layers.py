@@ -1,6 +1,6 @@
 """The parts of a layer (SPEC §1.2–1.6).
 
-S tokens, D width, H heads, G key/value heads, d head width, M experts
+S tokens, D width, H heads, G key/value heads, d head width
 """
 
 import math
@@ -9,36 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from horsekit.transformer.attention import Layout, attend
+from horsekit.transformer.attention import KeysValues, Layout, attend
 from horsekit.transformer.config import TransformerConfig
+from horsekit.transformer.functions import gelu7, rms_norm, rotate, swiglu7
 
-EPSILON = 1e-6
 Sizes = tuple[int, int, int]
-
-
-def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
-    """x · rsqrt(mean(x²) + ε) · gain, over the last axis."""
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON) * gain
-
-
-def swiglu7(x: Tensor) -> Tensor:
-    """Gate in the even columns, value in the odd ones, both held within 7 (SPEC §1.4). [S, 2n] to [S, n]."""
-    gate, value = x[..., ::2].clamp(max=7), x[..., 1::2].clamp(-7, 7)
-    return gate * torch.sigmoid(1.702 * gate) * (value + 1)
-
-
-def gelu7(x: Tensor) -> Tensor:
-    """x·σ(1.702 x) of x held below 7 (SPEC §1.4)."""
-    x = x.clamp(max=7)
-    return x * torch.sigmoid(1.702 * x)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions on the first 2·r of d dims, pairing i with i + r (SPEC §1.5). x [S, H, d], cos [S, r]."""
-    r = cos.shape[-1]
-    first, second, rest = x[..., :r], x[..., r : 2 * r], x[..., 2 * r :]
-    cos, sin = cos[:, None], sin[:, None]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)
 
 
 class RMSNorm(nn.Module):
@@ -50,10 +25,9 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.zeros(width * experts))
 
     def forward(self, x: Tensor, sizes: Sizes | None = None) -> Tensor:
-        if self.experts == 1:
-            return rms_norm(x, 1 + self.weight)
-        gains = (1 + self.weight).chunk(self.experts)
-        return torch.cat([rms_norm(part, gain) for part, gain in zip(x.split(sizes), gains, strict=True)])
+        """x [S, ..., width], normed over the last axis."""
+        gains = (self.weight + 1).view(self.experts, -1)
+        return rms_norm(x, gains, (len(x),) if self.experts == 1 else sizes)
 
 
 class ExpertLinear(nn.Module):
@@ -92,10 +66,9 @@ def linear(width_in: int, width_out: int, experts: int, dtype: torch.dtype) -> n
 class Attention(nn.Module):
     """Gated self-attention over each sample, with keys of its references beside its own (SPEC §1.3)."""
 
-    def __init__(self, config: TransformerConfig, experts: int, local: bool) -> None:
+    def __init__(self, config: TransformerConfig, experts: int, local: bool, dtype: torch.dtype) -> None:
         super().__init__()
         heads, groups, d = config.num_heads, config.num_query_groups, config.head_dim
-        dtype = getattr(torch, config.params_dtype)
         self.widths = (heads * d, groups * d, groups * d, heads)
         self.head_dim = d
         self.local = local
@@ -105,55 +78,62 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(d, experts)
         self.linear_proj = linear(heads * d, config.hidden_size, experts, dtype)
 
-    def forward(
-        self, x: Tensor, layout: Layout, memory: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """x [S, D] fp32 to its update, and the keys and values [S, G, d] that others may attend to."""
+    def project(self, x: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x [S, D] to queries [S, H, d], keys and values [S, G, d] and gates [S, H] before the sigmoid."""
         sizes, dtype = layout.sizes, self.linear_qkv.weight.dtype
         u = self.linear_qkv(self.pre_norm(x, sizes).to(dtype), sizes).float()
         q, k, v, gate = u.split(self.widths, dim=-1)
         q, k, v = (part.unflatten(-1, (-1, self.head_dim)) for part in (q, k, v))
-        q = rotate(self.q_norm(q, sizes), layout.cos, layout.sin).to(dtype)
-        k = rotate(self.k_norm(k, sizes), layout.cos, layout.sin).to(dtype)
-        v = v.to(dtype)
-        mixed = attend(q, k, v, layout, memory, self.local)
-        mixed = mixed.float() * torch.sigmoid(gate)[..., None]
-        return self.linear_proj(mixed.flatten(1).to(dtype), sizes).float(), (k, v)
+        q = rotate(self.q_norm(q, sizes), layout.cos, layout.sin)
+        k = rotate(self.k_norm(k, sizes), layout.cos, layout.sin)
+        return q.to(dtype), k.to(dtype), v.to(dtype), gate
+
+    def forward(self, x: Tensor, layout: Layout, memory: KeysValues | None) -> tuple[Tensor, KeysValues]:
+        """x [S, D] fp32 to its update, and the keys and values [S, G, d] that others may attend to."""
+        q, k, v, gate = self.project(x, layout)
+        mixed = attend(q, k, v, layout, memory, self.local).float() * torch.sigmoid(gate)[..., None]
+        return self.linear_proj(mixed.flatten(1).to(q.dtype), layout.sizes).float(), (k, v)
 
 
 class MLP(nn.Module):
     """Feed-forward part with SwiGLU7 or GELU7 (SPEC §1.3, §1.4)."""
 
-    def __init__(self, config: TransformerConfig, layer: int, experts: int) -> None:
+    def __init__(self, config: TransformerConfig, layer: int, experts: int, dtype: torch.dtype) -> None:
         super().__init__()
-        inner, dtype = config.ffn_size(layer), getattr(torch, config.params_dtype)
-        self.gelu = layer in config.gelu7_layers
+        inner = config.ffn_size(layer)
+        self.activation = gelu7 if layer in config.gelu7_layers else swiglu7
+        width_up = inner if layer in config.gelu7_layers else 2 * inner
         self.pre_norm = RMSNorm(config.hidden_size, experts)
-        self.up_gate_proj = linear(config.hidden_size, inner if self.gelu else 2 * inner, experts, dtype)
+        self.up_gate_proj = linear(config.hidden_size, width_up, experts, dtype)
         self.down_proj = linear(inner, config.hidden_size, experts, dtype)
 
     def forward(self, x: Tensor, sizes: Sizes) -> Tensor:
         dtype = self.up_gate_proj.weight.dtype
         hidden = self.up_gate_proj(self.pre_norm(x, sizes).to(dtype), sizes).float()
-        hidden = gelu7(hidden) if self.gelu else swiglu7(hidden)
-        return self.down_proj(hidden.to(dtype), sizes).float()
+        return self.down_proj(self.activation(hidden).to(dtype), sizes).float()
 
 
 class Layer(nn.Module):
     """Attention, then the feed-forward part, each added to the fp32 residual."""
 
-    def __init__(self, config: TransformerConfig, index: int) -> None:
+    def __init__(self, config: TransformerConfig, index: int, dtype: torch.dtype) -> None:
         super().__init__()
         experts = 3 if index in config.mm_layers else 1
-        self.attention = Attention(config, experts, index in config.local_attn_layers)
-        self.mlp = MLP(config, index, experts)
+        self.attention = Attention(config, experts, index in config.local_attn_layers, dtype)
+        self.mlp = MLP(config, index, experts, dtype)
 
-    def forward(
-        self, x: Tensor, layout: Layout, memory: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, layout: Layout, memory: KeysValues | None) -> tuple[Tensor, KeysValues]:
+        """x [S, D] fp32 to the next layer's, and this layer's keys and values."""
         update, kept = self.attention(x, layout, memory)
         x = x + update
         return x + self.mlp(x, layout.sizes), kept
+
+
+class SlotEmbedding(nn.Embedding):
+    """A vector for each slot from 1; slot 0, no subject, adds nothing."""
+
+    def forward(self, slots: Tensor) -> Tensor:
+        return F.embedding(slots, F.pad(self.weight[1:], (0, 0, 1, 0)))
 
 
 def index_positions(count: int, width: int, device: torch.device) -> Tensor:

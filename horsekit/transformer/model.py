@@ -3,7 +3,6 @@
 S tokens, D width, C channels, G key/value heads, d head width
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +11,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from horsekit.sequence import Batch, Modality, Stream
-from horsekit.transformer.attention import Layout, layout
+from horsekit.transformer.attention import KeysValues, Layout, layout
 from horsekit.transformer.config import TransformerConfig
-from horsekit.transformer.layers import ExpertLinear, Layer, RMSNorm, SharedLinear, index_positions
+from horsekit.transformer.layers import (
+    ExpertLinear,
+    Layer,
+    RMSNorm,
+    SharedLinear,
+    SlotEmbedding,
+    index_positions,
+)
 
 ROTARY_BASE = 10_000.0
 
@@ -34,7 +40,7 @@ class Memory:
     each picture, in the order of the reference stream.
     """
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    layers: tuple[KeysValues, ...]
     lengths: tuple[int, ...]
 
 
@@ -53,7 +59,7 @@ class Adapter(nn.Module):
         self.rope = nn.Module()
         self.rope.register_buffer("bands", torch.empty(config.bands))
         if config.num_slots:
-            self.slot_embedder = nn.Embedding(config.num_slots + 1, width)
+            self.slot_embedder = SlotEmbedding(config.num_slots + 1, width)
 
     def forward(self, stream: Stream) -> Tensor:
         """Tokens to rows [S, D], fp32."""
@@ -66,7 +72,7 @@ class Adapter(nn.Module):
             parts.append(self._words(stream))
         x = torch.cat(parts)
         if hasattr(self, "slot_embedder"):
-            x = x + self.slot_embedder(stream.slots) * (stream.slots > 0)[:, None]
+            x = x + self.slot_embedder(stream.slots)
         return x
 
     def _words(self, stream: Stream) -> Tensor:
@@ -80,17 +86,20 @@ class Adapter(nn.Module):
 class UnifiedTransformer(nn.Module):
     """Predicts the velocity of every video and audio token of a batch.
 
-    attention_backend: "sdpa" or "dense"; gradient_checkpointing: recompute layers in the backward pass.
+    dtype: of the layers' linear maps, and so of the products in them, by default the config's: bfloat16 is the
+    published precision (all else stays float32), float32 is for small models and for a CPU. attention_backend: "sdpa",
+    "dense" or, on CUDA, "flex"; gradient_checkpointing: recompute layers in the backward pass.
     """
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, dtype: torch.dtype | None = None) -> None:
         super().__init__()
+        dtype = dtype or getattr(torch, config.params_dtype)
         self.config = config
         self.attention_backend = "sdpa"
         self.gradient_checkpointing = False
         self.adapter = Adapter(config)
         self.block = nn.Module()
-        self.block.layers = nn.ModuleList(Layer(config, index) for index in range(config.num_layers))
+        self.block.layers = nn.ModuleList(Layer(config, i, dtype) for i in range(config.num_layers))
         self.final_norm_video = RMSNorm(config.hidden_size)
         self.final_norm_audio = RMSNorm(config.hidden_size)
         self.final_linear_video = nn.Linear(config.hidden_size, config.video_in_channels, bias=False)
@@ -126,21 +135,23 @@ class UnifiedTransformer(nn.Module):
 
     def remember(self, references: Stream) -> Memory:
         """Run the reference pictures through the layers, each attending to itself alone."""
-        plan = self._layout(references, None)
+        plan = self._layout(references)
         x = self.adapter(references)
-        # memory rows run picture after picture, each picture's rows in a row: references hold video only
+        # rows stand picture after picture: a stream of references holds video only
         kept = []
-        for layer in self.block.layers:
+        *layers, last = self.block.layers
+        for layer in layers:
             x, keys_values = self._run(layer, x, plan, None)
             kept.append(keys_values)
-        return Memory(tuple(kept), references.lengths)
+        _, k, v, _ = last.attention.project(x, plan)
+        return Memory((*kept, (k, v)), references.lengths)
 
     def forward(self, batch: Batch, memory: Memory | None = None) -> Velocity:
         """Velocities of the main stream's tokens. memory: what `remember` returned for batch.references."""
         if memory is None and batch.references is not None:
             memory = self.remember(batch.references)
         stream = batch.main
-        plan = self._layout(stream, _owned(memory, batch.owners, stream.coords.device))
+        plan = self._layout(stream, memory, batch.owners)
         x = self.adapter(stream)
         for index, layer in enumerate(self.block.layers):
             x, _ = self._run(layer, x, plan, memory.layers[index] if memory else None)
@@ -150,23 +161,16 @@ class UnifiedTransformer(nn.Module):
             self.final_linear_audio(self.final_norm_audio(audio)),
         )
 
-    def _layout(self, stream: Stream, owned: dict[int, list[Tensor]] | None) -> Layout:
+    def _layout(self, stream: Stream, memory: Memory | None = None, owners: tuple[int, ...] = ()) -> Layout:
         radius = self.config.frame_receptive_field if self.config.local_attn_layers else -1
-        return layout(stream, self.adapter.rope.bands, owned, radius, self.attention_backend)
+        lengths = memory.lengths if memory else ()
+        return layout(
+            stream, self.adapter.rope.bands, lengths, owners if memory else (), radius, self.attention_backend
+        )
 
-    def _run(self, layer: Layer, x: Tensor, plan: Layout, memory: tuple[Tensor, Tensor] | None):
+    def _run(
+        self, layer: Layer, x: Tensor, plan: Layout, memory: KeysValues | None
+    ) -> tuple[Tensor, KeysValues]:
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(layer, x, plan, memory, use_reentrant=False)
         return layer(x, plan, memory)
-
-
-def _owned(memory: Memory | None, owners: tuple[int, ...], device: torch.device) -> dict | None:
-    """For each sample, the memory rows of its pictures."""
-    if memory is None:
-        return None
-    assert len(owners) == len(memory.lengths)
-    rows = torch.arange(sum(memory.lengths), device=device).split(list(memory.lengths))
-    owned = defaultdict(list)
-    for owner, own in zip(owners, rows, strict=True):
-        owned[owner].append(own)
-    return owned

@@ -69,10 +69,32 @@ def test_shards_are_read_through_their_index(folder):
         save_file({name: tensors[name] for name in own}, folder / file)
         weight_map |= dict.fromkeys(own, file)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    again = load_magihuman(folder)
+    again = load_magihuman(folder, torch.float32)
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in again.state_dict().items())
     (folder / "model-1.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"lacks the shard model-1\.safetensors"):
+        load_magihuman(folder)
+
+
+def test_published_maps_are_bfloat16_and_all_else_is_float32(folder):
+    for name, tensor in load_magihuman(folder).state_dict().items():
+        maps = name.startswith("block.") and tensor.ndim == 2
+        assert tensor.dtype == (torch.bfloat16 if maps else torch.float32), name
+
+
+def test_slots_are_added_to_weights_that_have_none_and_say_nothing(folder):
+    slots = load_magihuman(folder, num_slots=4).adapter.slot_embedder.weight
+    assert slots.shape == (5, 32) and not slots.any() and slots.requires_grad
+
+
+def test_a_folder_without_config_takes_one(folder):
+    (folder / "config.json").unlink()
+    assert load_magihuman(folder, config=CONFIG).config == CONFIG
+
+
+def test_an_index_that_is_none_is_named(folder):
+    (folder / "model.safetensors.index.json").write_text('{"weights": 1}')
+    with pytest.raises(CheckpointError, match="no index of shards"):
         load_magihuman(folder)
 
 
@@ -130,7 +152,13 @@ def test_presets_survive_the_round_trip(name):
         ({"mm_layers": [0, 40]}, "names layer 40"),
         ({"params_dtype": "float8"}, "'float8'"),
         ({"local_attn_layers": [0]}, "frame_receptive_field"),
-        ({"hidden_size": "wide"}, "wrong type"),
+        ({"hidden_size": "wide"}, "hidden_size is 'wide'"),
+        ({"num_layers": 40.0}, "num_layers is 40.0"),
+        ({"mm_layers": 3}, "wrong type"),
+        ({"mm_layers": ["0"]}, "whole numbers"),
+        ({"video_in_channels": 191}, "191 are no patches"),
+        ({"patch": [2, 2]}, r"patch is \(2, 2\)"),
+        ({"num_slots": -1}, "num_slots is -1"),
         ({"num_layers": 0}, "num_layers is 0"),
     ],
 )
