@@ -43,7 +43,9 @@ class Sync:
     """The timing of one clip: all in ms, ms/s for the slope; None where there is nothing to say.
 
     windows: (centre in seconds, offset in ms) of each window that has a clear peak; window: their length in
-    seconds, 2 unless the clip is too short for several of them. reason: why the clip is unusable, or empty.
+    seconds, 2 unless the clip is too short for several of them. Windows of a short clip share syllables, so
+    its slope is too flat: of an injected 10 ms/s, 10.0 is found in 10 s, 7 in 2.6 s and 5 in 1.3 s (means of
+    true clips). reason: why the clip is unusable, or empty.
     """
 
     offset: float | None = None
@@ -108,7 +110,9 @@ def align(
     """The offset at which `trace` [N] correlates best with `loudness` [M], both on the 5 ms points.
 
     trace begins at point `start` of the loudness; lags run ±reach seconds around `centre` points, each
-    normalised over the points where both are known; the peak is refined by a parabola.
+    normalised over the points where both are known. The peak is the one highest once weighted by how much
+    is known, since chance correlation grows as that shrinks (on true clips of 1.28 s the mean |offset| falls
+    from 25 to 14 ms); its place and height are those of the correlation itself, refined by a parabola.
     """
     lags = centre + torch.arange(-round(reach / HOP), round(reach / HOP) + 1)
     points = start + torch.arange(len(trace))[None, :] - lags[:, None]
@@ -119,9 +123,12 @@ def align(
     heard = (heard - (heard * known).sum(1, keepdim=True) / count) * known
     power = seen.square().sum(1) * heard.square().sum(1)
     score = (seen * heard).sum(1) / power.clamp(min=1e-18).sqrt()
-    best = int(score.argmax())
+    best = int((score * count[:, 0]).argmax())
+    last = len(score) - 1
+    while 0 < best < last and score[best - 1 : best + 2].argmax() != 1:
+        best += 1 if score[best + 1] > score[best - 1] else -1
     shift = 0.0
-    if 0 < best < len(score) - 1:
+    if 0 < best < last:
         below, top, above = score[best - 1 : best + 2].tolist()
         curve = below - 2 * top + above
         shift = 0.5 * (below - above) / curve if curve < 0 else 0.0
