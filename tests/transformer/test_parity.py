@@ -58,14 +58,18 @@ def test_weights_that_are_slightly_wrong_do_not_pass(name: str, change: Callable
     assert not parity.passes(parity.measure(damaged(name, tmp_path, change)))
 
 
-def test_the_command_prints_one_json_line_last_and_fails_past_the_bounds(tmp_path: Path) -> None:
+def test_the_command_prints_one_json_line_last_and_fails_past_the_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    command = [sys.executable, "-m", "horsekit.transformer.parity", str(FIXTURES / "base")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout.splitlines()[-1])["passed"]
     wrong = damaged("base", tmp_path, lambda t: t["final_norm_audio.weight"].add_(1.0))
-    for folder, code in ((FIXTURES / "base", 0), (wrong, 1), (tmp_path / "nowhere", 2)):
-        run = subprocess.run(
-            [sys.executable, "-m", "horsekit.transformer.parity", str(folder)], capture_output=True, text=True
-        )
-        assert run.returncode == code, run.stderr
-        assert json.loads(run.stdout.splitlines()[-1])["passed"] is (code == 0)
+    for folder, code in ((wrong, 1), (tmp_path / "nowhere", 2)):
+        monkeypatch.setattr(sys, "argv", ["parity", str(folder)])
+        assert parity.main() == code
+        assert not json.loads(capsys.readouterr().out.splitlines()[-1])["passed"]
 
 
 def test_a_folder_without_outputs_is_named(tmp_path: Path) -> None:
