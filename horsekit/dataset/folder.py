@@ -7,7 +7,6 @@ R reference pictures, h w latent grid, C channels
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from tqdm.auto import tqdm
 
 from horsekit.character import read_clips
 from horsekit.dataset.sample import LatentSample
-from horsekit.media import Clip, Picture
+from horsekit.media import Clip, Picture, replacing
 from horsekit.tokenizers import Tokenizers
 
 
@@ -70,11 +69,8 @@ class LatentCache:
             return {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118
 
     def _write(self, path: Path, latents: dict[str, Tensor]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self._file(path)
-        draft = file.with_name(f".{os.getpid()}-{file.name}")
-        save_file(latents, draft)
-        os.replace(draft, file)
+        with replacing(self._file(path)) as draft:
+            save_file(latents, draft)
 
 
 def encode_folder(folder: Path, pictures: list[Path], cache: LatentCache) -> list[LatentSample]:

@@ -12,8 +12,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from horsekit import clock
+from horsekit.tokenizers.linear import PatchBasis, residual_branch
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
-from horsekit.tokenizers.video import PatchBasis
 
 HOP = 160
 FRAMES = 4  # spectral frames to a token
@@ -54,15 +54,7 @@ class SpectrumRefiner(nn.Module):
         super().__init__()
         self.register_buffer("spread", spread, persistent=False)
         self.enter = nn.Conv1d(bands, width, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv1d(width, width, 5, padding=2, groups=width // 16),
-                nn.Conv1d(width, 2 * width, 1),
-                nn.GELU(),
-                nn.Conv1d(2 * width, width, 1),
-            )
-            for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(residual_branch(nn.Conv1d, width, 5) for _ in range(blocks))
         self.leave = nn.Conv1d(width, spread.shape[1], 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)

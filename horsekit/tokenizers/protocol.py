@@ -5,7 +5,6 @@ Latents have unit variance per channel; normalising and patching live inside; `p
 
 import hashlib
 import json
-import os
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,6 +14,8 @@ from typing import Any, ClassVar, Self
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from horsekit.media import replacing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -61,18 +62,15 @@ class LatentTokenizer(nn.Module, ABC):
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
         """Write config.json and model.safetensors; large tensors are stored in dtype."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         state = {
             key: tensor.detach().cpu().to(dtype if tensor.numel() > 4096 else tensor.dtype).contiguous()
             for key, tensor in self.state_dict().items()
         }
-        draft = folder / f".{WEIGHTS}.draft"
-        save_file(state, draft, metadata={"format": "pt"})
-        os.chmod(draft, 0o644)
-        os.replace(draft, folder / WEIGHTS)
-        draft = folder / f".{CONFIG}.draft"
-        draft.write_text(json.dumps({"kind": self.kind, **self.arguments}, indent=1) + "\n")
-        os.replace(draft, folder / CONFIG)
+        with replacing(folder / WEIGHTS) as draft:
+            save_file(state, draft, metadata={"format": "pt"})
+            draft.chmod(0o644)  # safetensors leaves a file to its owner alone
+        with replacing(folder / CONFIG) as draft:
+            draft.write_text(json.dumps({"kind": self.kind, **self.arguments}, indent=1) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:

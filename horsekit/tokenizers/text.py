@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from horsekit.media import replacing
 from horsekit.prompt import normalised
 
 FILE = "tokenizer.json"
@@ -78,11 +78,8 @@ class TextTokenizer:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write tokenizer.json."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{FILE}.draft"
-        self._model.save(str(draft), pretty=False)
-        os.replace(draft, folder / FILE)
+        with replacing(Path(folder) / FILE) as draft:
+            self._model.save(str(draft), pretty=False)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:

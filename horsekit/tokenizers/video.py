@@ -11,57 +11,22 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from horsekit import clock
+from horsekit.tokenizers.linear import PatchBasis, residual_branch
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
 
 GROUP = clock.FRAMES_PER_LATENT
 
 
-class PatchBasis(nn.Module):
-    """An orthonormal basis of patches with the deviation of each coefficient: values [.., N] to C channels."""
-
-    def __init__(self, values: int, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(values))
-        self.register_buffer("basis", torch.eye(values, channels))
-        self.register_buffer("deviation", torch.ones(channels))
-
-    def encode(self, patches: Tensor) -> Tensor:
-        return (patches - self.mean) @ self.basis / self.deviation
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return (latents * self.deviation) @ self.basis.T + self.mean
-
-    @torch.no_grad()
-    def fit(self, patches: Tensor) -> Tensor:
-        """Principal components of patches [n, N]; returns the share of variance each channel explains."""
-        self.mean.copy_(patches.mean(0))
-        centred = (patches - self.mean).double()
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
-        channels = len(self.deviation)
-        top, vectors = values.flip(0)[:channels].clamp(min=1e-8), vectors.flip(1)[:, :channels]
-        self.basis.copy_(vectors)
-        self.deviation.copy_(top.sqrt())
-        return (top / values.sum()).float()
-
-
 class Refiner(nn.Module):
     """Corrects decoded frames [n, R, H, W]: what a patch cannot know of its neighbours. Starts at zero.
 
-    It works on pixels folded 4×4 into channels, which is cheap on a CPU, and sees the latents too.
+    It works on pixels folded 4×4 into channels, which is cheap on a CPU.
     """
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(48, width, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(width, width, 3, padding=1, groups=width // 16),
-                nn.Conv2d(width, 2 * width, 1),
-                nn.GELU(),
-                nn.Conv2d(2 * width, width, 1),
-            )
-            for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(residual_branch(nn.Conv2d, width, 3) for _ in range(blocks))
         self.leave = nn.Conv2d(width, 48, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)

@@ -1,8 +1,6 @@
 """Reading and writing weights: safetensors only, complete or not at all."""
 
 import json
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from horsekit.media import replacing
 from horsekit.transformer.config import TransformerConfig
 from horsekit.transformer.model import UnifiedTransformer
 
@@ -62,27 +61,20 @@ def load_transformer(
 def save_transformer(model: UnifiedTransformer, folder: Path | str, dtype: torch.dtype | None = None) -> None:
     """Write config.json and model.safetensors; dtype: a smaller type on disk for all matrices."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     state = {}
     for key, tensor in model.state_dict().items():
         shrink = dtype is not None and tensor.ndim == 2
         state[key] = tensor.detach().cpu().to(dtype if shrink else tensor.dtype).contiguous()
     write_safetensors(state, folder / WEIGHTS)
-    draft = folder / f".{CONFIG}.draft"
-    draft.write_text(json.dumps(model.config.to_dict(), indent=1) + "\n")
-    os.replace(draft, folder / CONFIG)
+    with replacing(folder / CONFIG) as draft:
+        draft.write_text(json.dumps(model.config.to_dict(), indent=1) + "\n")
 
 
 def write_safetensors(tensors: dict, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a file that appears complete or not at all."""
-    handle, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
-    os.close(handle)
-    try:
+    with replacing(path) as draft:
         save_file(tensors, draft, metadata={"format": "pt", **(metadata or {})})
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+        draft.chmod(0o644)  # safetensors leaves a file to its owner alone
 
 
 def _read_config(folder: Path) -> TransformerConfig:

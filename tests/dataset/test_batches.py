@@ -8,19 +8,6 @@ from horsekit.dataset.latents import LatentDataset, write_shard
 from horsekit.dataset.sample import LatentSample
 
 
-class Words:
-    empty = (1,)
-
-    def encode(self, text):
-        return [11] + [50 + len(word) for word in text.split()]
-
-    def slots(self, ids):
-        return [i - 10 if 10 < i < 20 else 0 for i in ids]
-
-    def renumber(self, ids, slots):
-        return [10 + slots.get(i - 10, i - 10) if 10 < i < 20 else i for i in ids]
-
-
 def samples(count, latents=3):
     generator = torch.Generator().manual_seed(count)
     return [
@@ -34,28 +21,34 @@ def samples(count, latents=3):
     ]
 
 
-def batches(count=20, batch_size=4, **more):
-    return Batches(LatentDataset.of(samples(count)), Words(), batch_size, **more)
+@pytest.fixture
+def batches(words):
+    """Builds batches over drawn samples."""
+
+    def build(count=20, batch_size=4, **more):
+        return Batches(LatentDataset.of(samples(count)), words, batch_size, **more)
+
+    return build
 
 
-def test_the_same_step_gives_the_same_batch_and_another_step_another():
+def test_the_same_step_gives_the_same_batch_and_another_step_another(batches):
     first, again, other = batches().at(7).main, batches().at(7).main, batches().at(8).main
     assert torch.equal(first.video, again.video) and torch.equal(first.coords, again.coords)
     assert not torch.equal(first.video[: len(other.video)], other.video[: len(first.video)])
 
 
-def test_an_epoch_over_all_ranks_meets_every_sample_once():
+def test_an_epoch_over_all_ranks_meets_every_sample_once(batches):
     ranks = [batches(24, 3, rank=rank, world=2) for rank in range(2)]
     for epoch in range(3):
         seen = [i for step in range(4 * epoch, 4 * epoch + 4) for rank in ranks for i in rank.indices(step)]
         assert sorted(seen) == list(range(24))
 
 
-def test_a_batch_never_mixes_buckets():
+def test_a_batch_never_mixes_buckets(words):
     dataset = LatentDataset.of(samples(10, 3) + samples(10, 5))
     found = set()
     for step in range(20):
-        shapes = {dataset.buckets[i] for i in Batches(dataset, Words(), 4).indices(step)}
+        shapes = {dataset.buckets[i] for i in Batches(dataset, words, 4).indices(step)}
         assert len(shapes) == 1
         found |= shapes
     assert len(found) == 2
@@ -84,6 +77,6 @@ def test_a_broken_shard_leaves_nothing_behind(tmp_path):
         LatentDataset.open(tmp_path)
 
 
-def test_an_empty_dataset_is_refused():
+def test_an_empty_dataset_is_refused(batches):
     with pytest.raises(ValueError, match="empty"):
         batches(0)

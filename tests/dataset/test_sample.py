@@ -9,21 +9,6 @@ from horsekit.sequence import Modality, Role
 PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0)
 
 
-class Words:
-    """The part of a text tokenizer that a recipe needs; id 1 stands for nothing, 10 + k mentions slot k."""
-
-    empty = (1,)
-
-    def encode(self, text):
-        return [11] + [50 + len(word) for word in text.split()]
-
-    def slots(self, ids):
-        return [i - 10 if 10 < i < 20 else 0 for i in ids]
-
-    def renumber(self, ids, slots):
-        return [10 + slots.get(i - 10, i - 10) if 10 < i < 20 else i for i in ids]
-
-
 def sample():
     generator = torch.Generator().manual_seed(0)
     return LatentSample(
@@ -34,15 +19,23 @@ def sample():
     )
 
 
-def drawn(recipe, count=60):
-    return [recipe.sequence(sample(), Words(), torch.Generator().manual_seed(seed)) for seed in range(count)]
+@pytest.fixture
+def drawn(words):
+    """Draws sequences of the sample by a recipe."""
+
+    def draw(recipe, count=60):
+        return [
+            recipe.sequence(sample(), words, torch.Generator().manual_seed(seed)) for seed in range(count)
+        ]
+
+    return draw
 
 
 def part(sequence, modality, role=None):
     return [s for s in sequence.segments if s.modality == modality and (role is None or s.role == role)]
 
 
-def test_reference_to_video_generates_everything_and_shares_a_slot_with_the_words():
+def test_reference_to_video_generates_everything_and_shares_a_slot_with_the_words(drawn):
     for sequence in drawn(PLAIN):
         (video,) = part(sequence, Modality.VIDEO, Role.GENERATE)
         assert video.generate.all()
@@ -52,7 +45,7 @@ def test_reference_to_video_generates_everything_and_shares_a_slot_with_the_word
         assert mentioned == pictured and len(pictured) == 1
 
 
-def test_slots_are_shuffled_and_one_to_three_pictures_are_shown():
+def test_slots_are_shuffled_and_one_to_three_pictures_are_shown(drawn):
     sequences = drawn(PLAIN)
     slots = {int(part(s, Modality.VIDEO, Role.REFERENCE)[0].slots[0]) for s in sequences}
     counts = {len(part(s, Modality.VIDEO, Role.REFERENCE)) for s in sequences}
@@ -60,14 +53,14 @@ def test_slots_are_shuffled_and_one_to_three_pictures_are_shown():
     assert counts == {1, 2, 3}
 
 
-def test_all_words_or_all_pictures_can_be_withheld():
+def test_all_words_or_all_pictures_can_be_withheld(drawn):
     for sequence in drawn(Recipe(text_drop=1, reference_drop=1), 5):
         assert part(sequence, Modality.TEXT)[0].values.tolist() == [1]
         assert not part(sequence, Modality.VIDEO, Role.REFERENCE)
 
 
 @pytest.mark.parametrize("task", ["image_to_video", "audio_to_video", "video_to_audio", "continuation"])
-def test_a_task_gives_its_part_clean_and_asks_for_the_rest(task):
+def test_a_task_gives_its_part_clean_and_asks_for_the_rest(task, drawn):
     chances = {"image_to_video": 0, "audio_to_video": 0, "video_to_audio": 0, "continuation": 0, task: 1}
     for sequence in drawn(Recipe(**chances), 10):
         video = next(s for s in part(sequence, Modality.VIDEO) if s.role != Role.REFERENCE)
@@ -84,9 +77,9 @@ def test_a_task_gives_its_part_clean_and_asks_for_the_rest(task):
         assert expected[task]
 
 
-def test_a_clip_without_sound_trains_the_picture_only():
+def test_a_clip_without_sound_trains_the_picture_only(words):
     silent = LatentSample(sample().video, None, ("a fox",), {})
-    sequence = Recipe().sequence(silent, Words(), torch.Generator().manual_seed(0))
+    sequence = Recipe().sequence(silent, words, torch.Generator().manual_seed(0))
     assert not part(sequence, Modality.AUDIO)
 
 
