@@ -22,6 +22,7 @@ from horsekit.engine.export import export_weights
 from horsekit.engine.launch import Place
 from horsekit.engine.log import Meter, RunLog
 from horsekit.engine.optimizer import build_optimizer
+from horsekit.engine.precision import fast_bf16, keep_freed_memory
 from horsekit.engine.schedule import rate_factor, used_share
 from horsekit.flow import Losses
 from horsekit.media import replacing
@@ -79,6 +80,7 @@ def train(
     called with the averaged weights in the model. Errors: ValueError for a checkpoint of another run, or when
     the loss is not finite.
     """
+    keep_freed_memory()
     run = Run(config, place, model, batches, objective, held_out, preview)
     with interrupts() as interrupted:
         return run.until_done(interrupted)
@@ -101,7 +103,7 @@ class Run:
         self.batches, self.objective = batches, objective
         self.held_out, self.preview = held_out, preview
         self.folder = ROOT / config.folder
-        self.engine = start_engine(config, model.to(place.device))
+        self.engine = start_engine(config, model.to(place.device), place)
         self.ema = Ema(self.engine.module, config.ema.decay, config.ema.every)
         checkpoints = self.folder / CHECKPOINTS
         if config.resume == "never":
@@ -195,7 +197,7 @@ class Run:
         record = {
             "step": self.progress.step,
             "steps": self.config.steps,
-            "seconds": round(60 * self.progress.minutes, 1),
+            "seconds": round(60 * self.progress.minutes, 3),
             "samples": self.progress.samples,
             **means,
             "lr": self.engine.optimizer.param_groups[-1]["lr"],
@@ -254,7 +256,7 @@ class Run:
         )
 
 
-def start_engine(config: TrainConfig, model: nn.Module) -> Any:
+def start_engine(config: TrainConfig, model: nn.Module, place: Place) -> Any:
     """A DeepSpeed engine over the model's trainable weights."""
     import deepspeed
 
@@ -265,7 +267,7 @@ def start_engine(config: TrainConfig, model: nn.Module) -> Any:
         "gradient_clipping": config.gradient_clip if config.zero else 0.0,
         "steps_per_print": 2**40,
     }
-    if config.precision == "bf16":
+    if config.precision == "bf16" or (config.precision == "auto" and fast_bf16(place.device)):
         settings["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
     model.gradient_checkpointing = config.gradient_checkpointing
     engine, *_ = deepspeed.initialize(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from horsekit.engine.config import OptimizerConfig
+from horsekit.engine.precision import fast_bf16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al., Muon, 2024
 NEWTON_SCHULZ_STEPS = 5
@@ -20,8 +21,7 @@ MATCH_ADAMW = 0.2  # root mean square of an AdamW update; Moonshot, "Muon is sca
 
 def orthogonalised(matrices: Tensor) -> Tensor:
     """The nearest matrices with all singular values near 1, by Newton–Schulz. [n, O, I], all at once."""
-    # a CPU without bf16 units multiplies bf16 far more slowly than fp32
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.bfloat16() if fast_bf16(matrices.device) else matrices.float()
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)

@@ -57,6 +57,19 @@ def test_it_learns_and_the_average_is_shipped(tmp_path):
         assert shipped[name].shape == parameter.shape
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_auto_precision_multiplies_in_bf16_only_where_that_is_fast(tmp_path, monkeypatch, fast):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    runs = {
+        precision: tiny_run.run(tiny_run.configured(tmp_path, name=precision, precision=precision))
+        for precision in ("auto", "bf16", "fp32")
+    }
+    found = {precision: losses(result.folder) for precision, result in runs.items()}
+    assert found["auto"] == found["bf16" if fast else "fp32"]
+    assert found["bf16"] != found["fp32"]
+    assert found["bf16"] == pytest.approx(found["fp32"], rel=0.02)
+
+
 def test_the_log_tells_what_a_notebook_shows(tmp_path):
     result = tiny_run.run(tiny_run.configured(tmp_path, log_every=2, steps=7))
     records = read_log(result.folder)

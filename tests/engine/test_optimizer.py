@@ -15,7 +15,8 @@ def test_orthogonalised_matrices_have_singular_values_near_one_and_keep_their_di
     assert values.min() > 0.6 and values.max() < 1.3
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
     inner = left.mT @ found @ right.mT
-    assert (inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))).abs().max() < 1e-3
+    off_diagonal = inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))
+    assert off_diagonal.abs().max() < 0.03  # the products are bfloat16 where that is fast
     torch.testing.assert_close(orthogonalised(matrices.mT), found.mT)
 
 
