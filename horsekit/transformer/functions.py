@@ -6,6 +6,7 @@ the attention does.
 S tokens, D width, H heads, d head width, E experts
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.autograd import Function
 EPSILON = 1e-6
 SLOPE = 1.702
 LIMIT = 7.0
+BLOCK = 512
 inside = torch.ops.aten.hardtanh_backward  # the gradient where low < x < high, else 0
 
 
@@ -29,12 +31,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def swiglu7(x: Tensor) -> Tensor:
-    """g·σ(1.702 g)·(l + 1), g the even columns held below 7, l the odd ones within ±7. [S, 2n] to [S, n]."""
+    """g·σ(1.702 g)·(l + 1), g the even columns held below 7, l the odd ones within ±7. [S, 2n] to [S, n].
+
+    Whatever the type of x, the arithmetic is float32.
+    """
     return _SwiGLU7.apply(x)
 
 
 def gelu7(x: Tensor) -> Tensor:
-    """x·σ(1.702 x) of x held below 7."""
+    """x·σ(1.702 x) of x held below 7, in float32 arithmetic."""
     return _GELU7.apply(x)
 
 
@@ -96,34 +101,52 @@ def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class _SwiGLU7(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        gate, value = x[..., ::2].clamp(max=LIMIT), x[..., 1::2].clamp(-LIMIT, LIMIT).add_(1)
-        sigmoid = (gate * SLOPE).sigmoid_()
-        ctx.save_for_backward(gate, value, sigmoid)
-        return gate * sigmoid * value
+        ctx.save_for_backward(x)
+        y = x.new_empty(*x.shape[:-1], x.shape[-1] // 2)
+        for part, out in _blocks(x, y):
+            gate, value, sigmoid = _gates(part)
+            out.copy_(gate.mul_(sigmoid).mul_(value))
+        return y
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
-        gate, value, sigmoid = ctx.saved_tensors
-        swish = gate * sigmoid
-        slope = _slope(sigmoid, swish).mul_(value).mul_(upstream)
-        d_x = upstream.new_empty(*upstream.shape[:-1], 2 * upstream.shape[-1])
-        d_x[..., ::2] = inside(slope, gate, -torch.inf, LIMIT)
-        d_x[..., 1::2] = inside(swish.mul_(upstream), value, 1 - LIMIT, 1 + LIMIT)
+        (x,) = ctx.saved_tensors
+        d_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for part, incoming, out in _blocks(x, upstream, d_x):
+            gate, value, sigmoid = _gates(part)
+            swish, incoming = gate * sigmoid, incoming.to(gate.dtype)
+            slope = _slope(sigmoid, swish).mul_(value).mul_(incoming)
+            out[..., ::2] = inside(slope, gate, -torch.inf, LIMIT)
+            out[..., 1::2] = inside(swish.mul_(incoming), value, 1 - LIMIT, 1 + LIMIT)
         return d_x
+
+
+def _gates(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gate, value + 1 and the gate's sigmoid, in float32 or better."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    gate, value = x[..., ::2].clamp(max=LIMIT), x[..., 1::2].clamp(-LIMIT, LIMIT).add_(1)
+    return gate, value, (gate * SLOPE).sigmoid_()
+
+
+def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The tensors a block of rows at a time: on a CPU what is made of a block then stays in the cache."""
+    rows = BLOCK if tensors[0].device.type == "cpu" else len(tensors[0])
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
 
 
 class _GELU7(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        gate = x.clamp(max=LIMIT)
+        gate = x.to(torch.promote_types(x.dtype, torch.float32)).clamp(max=LIMIT)
         sigmoid = (gate * SLOPE).sigmoid_()
         ctx.save_for_backward(gate, sigmoid)
-        return gate * sigmoid
+        return (gate * sigmoid).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
         gate, sigmoid = ctx.saved_tensors
-        return inside(_slope(sigmoid, gate * sigmoid).mul_(upstream), gate, -torch.inf, LIMIT)
+        slope = _slope(sigmoid, gate * sigmoid).mul_(upstream)
+        return inside(slope, gate, -torch.inf, LIMIT).to(upstream.dtype)
 
 
 def _slope(sigmoid: Tensor, swish: Tensor) -> Tensor:

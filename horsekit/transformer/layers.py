@@ -81,8 +81,9 @@ class Attention(nn.Module):
     def project(self, x: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """x [S, D] to queries [S, H, d], keys and values [S, G, d] and gates [S, H] before the sigmoid."""
         sizes, dtype = layout.sizes, self.linear_qkv.weight.dtype
-        u = self.linear_qkv(self.pre_norm(x, sizes).to(dtype), sizes).float()
-        q, k, v, gate = u.split(self.widths, dim=-1)
+        u = self.linear_qkv(self.pre_norm(x, sizes).to(dtype), sizes)
+        dtype = u.dtype  # bfloat16 under autocast, whatever the weights are
+        q, k, v, gate = u.float().split(self.widths, dim=-1)
         q, k, v = (part.unflatten(-1, (-1, self.head_dim)) for part in (q, k, v))
         q = rotate(self.q_norm(q, sizes), layout.cos, layout.sin)
         k = rotate(self.k_norm(k, sizes), layout.cos, layout.sin)
@@ -109,8 +110,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, sizes: Sizes) -> Tensor:
         dtype = self.up_gate_proj.weight.dtype
-        hidden = self.up_gate_proj(self.pre_norm(x, sizes).to(dtype), sizes).float()
-        return self.down_proj(self.activation(hidden).to(dtype), sizes).float()
+        hidden = self.up_gate_proj(self.pre_norm(x, sizes).to(dtype), sizes)
+        return self.down_proj(self.activation(hidden), sizes).float()
 
 
 class Layer(nn.Module):

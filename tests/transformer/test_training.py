@@ -58,7 +58,7 @@ def test_a_layout_made_while_sampling_serves_training(small: Callable, draw: Cal
     with torch.inference_mode():
         model(batch)
     total(model(batch)).backward()
-    assert model.block.layers[0].mlp.down_proj.weight.grad.any()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 def test_bfloat16_maps_leave_the_rest_in_float32_and_learn(small: Callable, draw: Callable) -> None:
@@ -81,4 +81,4 @@ def test_a_layer_compiles_whole(small: Callable, draw: Callable) -> None:
     compiled = model(batch)
     assert torch.allclose(compiled.video, expected.video, atol=1e-5)
     total(compiled).backward()
-    assert model.block.layers[0].mlp.down_proj.weight.grad.any()
+    assert all(p.grad is not None for p in model.parameters())
