@@ -10,7 +10,7 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[speech,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[speech,pretrained,dev]'
 	touch $@
 
 demo: install

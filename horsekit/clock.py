@@ -24,17 +24,17 @@ def frame_count(seconds: float) -> int:
     return max(1, round(seconds * FRAMES_PER_SECOND / FRAMES_PER_LATENT) * FRAMES_PER_LATENT + 1)
 
 
-def latent_count(frames: int) -> int:
-    """Video latents of F frames. Errors: ValueError unless F = 4k + 1."""
-    if frames < 1 or frames % FRAMES_PER_LATENT != 1:
-        below = max(1, (frames - 1) // FRAMES_PER_LATENT * FRAMES_PER_LATENT + 1)
-        raise ValueError(f"{frames} frames; a clip has 4k + 1, so use {below} or {below + FRAMES_PER_LATENT}")
-    return (frames - 1) // FRAMES_PER_LATENT + 1
+def latent_count(frames: int, group: int = FRAMES_PER_LATENT) -> int:
+    """Video latents of F frames, `group` to a latent after the first. Errors: ValueError unless F = group·k + 1."""
+    if frames < 1 or frames % group != 1:
+        below = max(1, (frames - 1) // group * group + 1)
+        raise ValueError(f"{frames} frames; a clip has {group}k + 1, so use {below} or {below + group}")
+    return (frames - 1) // group + 1
 
 
-def latent_frames(latents: int) -> int:
-    """Frames that T video latents decode to: 4T − 3."""
-    return (latents - 1) * FRAMES_PER_LATENT + 1
+def latent_frames(latents: int, group: int = FRAMES_PER_LATENT) -> int:
+    """Frames that T video latents decode to: group·(T − 1) + 1."""
+    return (latents - 1) * group + 1
 
 
 def audio_token_count(frames: int) -> int:
@@ -57,10 +57,10 @@ def frame_times(frames: int) -> Tensor:
     return torch.arange(frames, dtype=torch.float64) / FRAMES_PER_SECOND
 
 
-def video_intervals(latents: int, origin: float = 0.0) -> Tensor:
+def video_intervals(latents: int, origin: float = 0.0, group: int = FRAMES_PER_LATENT) -> Tensor:
     """[start, end) of each video latent in seconds, float64 [T, 2]; `origin` is the clip's own start."""
-    ends = torch.arange(latents, dtype=torch.float64) * FRAMES_PER_LATENT + 1
-    starts = (ends - FRAMES_PER_LATENT).clamp(min=0)
+    ends = torch.arange(latents, dtype=torch.float64) * group + 1
+    starts = (ends - group).clamp(min=0)
     return origin + torch.stack([starts, ends], dim=1) / FRAMES_PER_SECOND
 
 

@@ -1,0 +1,60 @@
+"""What the native tokenizers promise beyond the protocol."""
+
+import pytest
+import torch
+from tiny_tokenizers import NATIVE, audio, video
+
+from horsekit.tokenizers import AudioTokenizer, VideoTokenizer
+
+
+@pytest.mark.parametrize("kind", sorted(NATIVE))
+def test_a_better_decoder_leaves_cached_latents_good(kind):
+    tokenizer = NATIVE[kind]()
+    before = tokenizer.digest
+    with torch.no_grad():
+        next(tokenizer.refiner.parameters()).add_(1)
+    assert tokenizer.digest == before
+
+
+@pytest.mark.parametrize("kind", sorted(NATIVE))
+def test_a_folder_of_another_kind_is_refused(kind, tmp_path):
+    tokenizer = NATIVE[kind]()
+    tokenizer.save_pretrained(tmp_path)
+    other = AudioTokenizer if kind == "video" else VideoTokenizer
+    with pytest.raises(ValueError, match="kind"):
+        other.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"lacks config\.json"):
+        type(tokenizer).from_pretrained(tmp_path / "nowhere")
+
+
+def test_principal_components_are_whitened():
+    tokenizer = video()
+    patches = torch.rand(2000, 192) * 2 - 1
+    tokenizer.first.fit(patches)
+    latents = tokenizer.first.encode(patches)
+    assert latents.mean().abs() < 0.01
+    torch.testing.assert_close(latents.std(0), torch.ones(24), atol=0.02, rtol=0)
+
+
+def test_shipped_sound_keeps_its_time_and_its_silence():
+    folder = "horsekit/weights/horse-tiny/audio"
+    tokenizer = AudioTokenizer.from_pretrained(folder)
+    for onset in (2000, 7777, 15000):
+        waveform = torch.zeros(1, 20480)
+        burst = torch.sin(torch.arange(800) * 0.3) * torch.hann_window(800)
+        waveform[0, onset : onset + 800] = 0.5 * burst
+        with torch.inference_mode():
+            made = tokenizer.decode(tokenizer.encode(waveform))[0]
+        energy = made.square()
+        centre = (energy * torch.arange(20480)).sum() / energy.sum()
+        assert abs(centre - (onset + 400)) < 160, "one hop"
+    with torch.inference_mode():
+        silence = tokenizer.decode(tokenizer.encode(torch.zeros(1, 6400)))
+    assert silence.abs().max() < 0.01
+
+
+def test_equal_bands_make_an_even_spectrum():
+    tokenizer = audio()
+    logs = torch.full((1, 4, 48), -2.5)
+    with torch.inference_mode():
+        torch.testing.assert_close(tokenizer.refiner(logs), torch.full((1, 4, 321), -2.5))
