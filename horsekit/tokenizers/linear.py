@@ -23,16 +23,23 @@ class PatchBasis(nn.Module):
         return (latents * self.deviation) @ self.basis.T + self.mean
 
     @torch.no_grad()
-    def fit(self, patches: Tensor) -> Tensor:
-        """Principal components of patches [n, N]; returns the share of variance each channel explains."""
+    def fit(self, patches: Tensor, given: Tensor | None = None) -> Tensor:
+        """Principal components of patches [n, N]; returns the share of variance each channel explains.
+
+        given: orthonormal directions [N, k] of the first channels; components then fill the rest of the space.
+        """
         self.mean.copy_(patches.mean(0))
         centred = (patches - self.mean).double()
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
+        covariance = centred.T @ centred / len(patches)
+        given = covariance[:, :0] if given is None else given.double()
+        apart = torch.eye(len(covariance), dtype=torch.float64) - given @ given.T
+        _, vectors = torch.linalg.eigh(apart @ covariance @ apart)
         channels = len(self.deviation)
-        top, vectors = values.flip(0)[:channels].clamp(min=1e-8), vectors.flip(1)[:, :channels]
-        self.basis.copy_(vectors)
-        self.deviation.copy_(top.sqrt())
-        return (top / values.sum()).float()
+        basis = torch.cat([given, vectors.flip(1)[:, : channels - given.shape[1]]], dim=1)
+        variance = ((covariance @ basis) * basis).sum(0).clamp(min=1e-8)
+        self.basis.copy_(basis)
+        self.deviation.copy_(variance.sqrt())
+        return (variance / covariance.trace()).float()
 
 
 def residual_branch(conv: type[nn.Conv1d] | type[nn.Conv2d], width: int, kernel: int) -> nn.Sequential:

@@ -54,6 +54,23 @@ class VideoTokenizer(LatentTokenizer):
         self.refiner = Refiner(width, blocks)
         self.register_buffer("importance", torch.full((dim,), 1 / dim))
 
+    @torch.no_grad()
+    def fit(self, frames: Tensor, groups: Tensor) -> tuple[float, float]:
+        """Learn both bases from patches of single frames [n, p·p·R] and of groups of four [m, 4·p·p·R].
+
+        Two thirds of a group's channels are those of its mean frame in the basis of single frames, so that
+        pictures, a clip's first frame and whatever stands still have the same latents. Returns the shares of
+        variance that each basis explains.
+        """
+        still = len(self.importance) * 2 // 3
+        first = self.first.fit(frames)
+        repeated = self.first.basis[:, :still].repeat(GROUP, 1) / GROUP**0.5
+        later = self.later.fit(groups, repeated)
+        self.later.mean.copy_(self.first.mean.repeat(GROUP))
+        self.later.deviation[:still] = self.first.deviation[:still] * GROUP**0.5
+        self.importance.copy_(later / later.sum())
+        return first.sum().item(), later.sum().item()
+
     def encode(self, media: Tensor) -> Tensor:
         """Frames [B, F, H, W, R] uint8 to latents [B, T, h, w, C].
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_tokenizers import NATIVE, audio, video
+from tiny_tokenizers import NATIVE, audio, media, video
 
 from horsekit.tokenizers import AudioTokenizer, VideoTokenizer
 
@@ -34,6 +34,17 @@ def test_principal_components_are_whitened():
     latents = tokenizer.first.encode(patches)
     assert latents.mean().abs() < 0.01
     torch.testing.assert_close(latents.std(0), torch.ones(24), atol=0.02, rtol=0)
+
+
+def test_what_stands_still_has_the_latents_of_a_picture():
+    tokenizer = video()
+    picture = media(tokenizer, 1)
+    with torch.inference_mode():
+        latents = tokenizer.encode(picture.expand(-1, 9, -1, -1, -1))
+    still = 16
+    torch.testing.assert_close(latents[:, 1, ..., :still], latents[:, 0, ..., :still], atol=1e-4, rtol=1e-4)
+    basis = tokenizer.later.basis
+    torch.testing.assert_close(basis.T @ basis, torch.eye(24), atol=1e-5, rtol=0)
 
 
 def test_shipped_sound_keeps_its_time_and_its_silence():

@@ -16,8 +16,8 @@ WAN = {
 def video() -> VideoTokenizer:
     torch.manual_seed(0)
     tokenizer = VideoTokenizer(dim=24, patch=8, width=16, blocks=1)
-    tokenizer.first.fit(torch.rand(2000, 192) * 2 - 1)
-    tokenizer.later.fit((torch.rand(2000, 1, 192) * 2 - 1).expand(-1, 4, -1).reshape(2000, -1))
+    frames, change = torch.rand(2000, 192) * 2 - 1, torch.rand(2000, 768) - 0.5
+    tokenizer.fit(frames, frames.repeat(1, 4) + change)
     return tokenizer.eval()
 
 
