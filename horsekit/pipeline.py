@@ -20,7 +20,7 @@ from horsekit.adapters.references import (
     encode_references,
     read_references,
 )
-from horsekit.flow import SAMPLERS, Guidance, Step, combine, schedule
+from horsekit.flow import SAMPLERS, Guidance, Step, combine, schedule, to_velocity
 from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import checked
 from horsekit.sequence import (
@@ -152,8 +152,12 @@ class Pipeline:
             parts = []
             for batch, memory in zip(batches, memories, strict=True):
                 moved = batch.replace(main=batch.main.replace(video=state[0], audio=state[1]))
-                v = self.transformer(moved, memory)
-                parts.append((v.video * masks[0], v.audio * masks[1]))
+                made = self.transformer(moved, memory)
+                velocities = (
+                    to_velocity(self.transformer.config.predicts, output, tokens, sigma) * mask
+                    for output, tokens, mask in zip((made.video, made.audio), state, masks, strict=True)
+                )
+                parts.append(tuple(velocities))
             return combine(branches, parts)
 
         def report(step: Step) -> None:

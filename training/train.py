@@ -36,7 +36,7 @@ def run(config: TrainConfig) -> None:
         shown = config.held_out or config.data
         requests = preview.preview_requests(shown, folder)
         previewer = preview.Previewer(tokenizers, preview.preview_settings(shown), requests)
-    objective = assemble.build_objective(config, tokenizers)
+    objective = assemble.build_objective(config, tokenizers, model.config.predicts)
     result = train(config, place, model, batches, objective, held_out, previewer)
     if place.first:
         how = "finished" if result.complete else "stopped; the same command goes on from here"

@@ -36,13 +36,14 @@ def build_model(config: TrainConfig) -> UnifiedTransformer:
     return model
 
 
-def build_objective(config: TrainConfig, tokenizers: Tokenizers) -> Objective:
-    """The loss that the config asks for; channels that carry more of the picture may weigh more."""
+def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) -> Objective:
+    """The loss the config asks for; channels that carry more may weigh more. predicts: as the model's config."""
     weights = tokenizers.video.importance**config.objective.channel_power
     return Objective(
         shift=config.objective.shift,
         audio_weight=config.objective.audio_weight,
         video_channel_weights=weights / weights.mean(),
+        predicts=predicts,
     )
 
 

@@ -2,6 +2,7 @@
 
 from horsekit.flow.guidance import Branch, Guidance, combine
 from horsekit.flow.objective import Losses, Objective
+from horsekit.flow.prediction import to_velocity
 from horsekit.flow.samplers import SAMPLERS, Step, euler, unipc
 from horsekit.flow.schedule import schedule, shifted, training_levels
 
@@ -16,6 +17,7 @@ __all__ = [
     "euler",
     "schedule",
     "shifted",
+    "to_velocity",
     "training_levels",
     "unipc",
 ]

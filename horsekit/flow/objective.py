@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from horsekit.flow.prediction import to_velocity
 from horsekit.flow.schedule import training_levels
 from horsekit.sequence import Batch, Modality, Stream
 
@@ -31,36 +32,44 @@ class Losses:
 
 
 @dataclass(frozen=True, eq=False)
+class Noisy:
+    """A corrupted stream, and of its video and audio tokens the velocities [N, C] and the levels [N, 1]."""
+
+    stream: Stream
+    targets: tuple[Tensor, Tensor]
+    levels: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
 class Objective:
     """Mean squared error of the velocity v = ε − x₀ (SPEC §3.1), balanced between picture and sound.
 
     shift moves the training noise levels towards noise; audio_weight is the share of the sound in the loss
     relative to the picture, whatever the token counts; video_channel_weights [C], mean 1, lets the channels
-    that carry more of the picture count for more.
+    that carry more of the picture count for more; predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
     audio_weight: float = 0.5
     video_channel_weights: Tensor | None = None
+    predicts: str = "velocity"
 
-    def noisy(
-        self, stream: Stream, sigma: Tensor, generator: torch.Generator
-    ) -> tuple[Stream, Tensor, Tensor]:
+    def noisy(self, stream: Stream, sigma: Tensor, generator: torch.Generator) -> Noisy:
         """Corrupt what is to be generated; given tokens stay clean.
 
         sigma: [B, 2], a noise level for the picture and the sound of each sample.
-        Returns the noisy stream and the velocity targets of video [Nv, C] and audio [Na, C].
         """
-        noisy, targets = [], []
+        noisy, targets, levels = [], [], []
         for modality, clean in ((Modality.VIDEO, stream.video), (Modality.AUDIO, stream.audio)):
             rows = stream.modality == modality
             level = sigma[stream.sample[rows], int(modality)].to(clean.dtype)
             level = (level * stream.generate[rows])[:, None]
+            levels.append(level)
             # drawn where the generator lives, so that a seed means the same noise on every device
             noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
             noisy.append((1 - level) * clean + level * noise)
             targets.append(noise - clean)
-        return stream.replace(video=noisy[0], audio=noisy[1]), targets[0], targets[1]
+        return Noisy(stream.replace(video=noisy[0], audio=noisy[1]), tuple(targets), tuple(levels))
 
     def __call__(self, model: Callable, batch: Batch, generator: torch.Generator) -> Losses:
         """Draw noise levels and noise, run the model, and measure.
@@ -70,11 +79,19 @@ class Objective:
         stream = batch.main
         levels = training_levels(len(stream.counts), self.shift, generator).to(stream.video.device)
         sigma = levels[:, None].expand(-1, 2)
-        noisy, video_target, audio_target = self.noisy(stream, sigma, generator)
-        velocity = model(batch.replace(main=noisy))
-
-        video_error = self._token_error(velocity.video, video_target, self.video_channel_weights)
-        audio_error = self._token_error(velocity.audio, audio_target, None)
+        noisy = self.noisy(stream, sigma, generator)
+        output = model(batch.replace(main=noisy.stream))
+        video_velocity, audio_velocity = (
+            to_velocity(self.predicts, made, tokens, level)
+            for made, tokens, level in zip(
+                (output.video, output.audio),
+                (noisy.stream.video, noisy.stream.audio),
+                noisy.levels,
+                strict=True,
+            )
+        )
+        video_error = self._token_error(video_velocity, noisy.targets[0], self.video_channel_weights)
+        audio_error = self._token_error(audio_velocity, noisy.targets[1], None)
         video, video_levels = self._mean(video_error, stream, Modality.VIDEO, levels)
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, levels)
         total = video + self.audio_weight * audio

@@ -7,14 +7,14 @@ from horsekit.transformer.checkpoint import (
     save_transformer,
 )
 from horsekit.transformer.config import TransformerConfig
-from horsekit.transformer.model import Memory, UnifiedTransformer, Velocity
+from horsekit.transformer.model import Memory, Prediction, UnifiedTransformer
 
 __all__ = [
     "CheckpointError",
     "Memory",
+    "Prediction",
     "TransformerConfig",
     "UnifiedTransformer",
-    "Velocity",
     "load_magihuman",
     "load_transformer",
     "save_transformer",

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 PARAMS_DTYPES = ("float32", "bfloat16")
+PREDICTIONS = ("velocity", "residual")
 SIZES = ("num_layers", "hidden_size", "head_dim", "num_query_groups")
 CHANNELS = ("video_in_channels", "audio_in_channels", "text_in_channels")
 LAYER_LISTS = ("mm_layers", "gelu7_layers", "local_attn_layers")
@@ -20,7 +21,8 @@ class TransformerConfig:
     frames. video_in_channels: those of a patch. params_dtype: of the layers' linear maps where loading does not
     say otherwise; all else is float32.
     text_vocab_size: words come as token ids instead of encoder states; num_slots: subjects that references
-    and mentions can be tied to. Errors: ValueError naming the field that does not fit.
+    and mentions can be tied to; predicts: what the output means, see horsekit.flow.to_velocity.
+    Errors: ValueError naming the field that does not fit.
     """
 
     num_layers: int = 40
@@ -39,6 +41,7 @@ class TransformerConfig:
     patch: tuple[int, int, int] = (1, 2, 2)
     text_vocab_size: int | None = None
     num_slots: int = 0
+    predicts: str = "velocity"
 
     def __post_init__(self) -> None:
         for name in (*LAYER_LISTS, "patch"):
@@ -59,6 +62,8 @@ class TransformerConfig:
                 raise ValueError(f"{name} names layer {wrong[0]}, but there are {self.num_layers} (from 0)")
         if self.params_dtype not in PARAMS_DTYPES:
             raise ValueError(f"params_dtype is {self.params_dtype!r}; use one of {PARAMS_DTYPES}")
+        if self.predicts not in PREDICTIONS:
+            raise ValueError(f"predicts is {self.predicts!r}; use one of {PREDICTIONS}")
         if self.coords_style not in ("v1", "v2"):
             raise ValueError(f"coords_style is {self.coords_style!r}; use 'v1' or 'v2'")
         if self.local_attn_layers and self.frame_receptive_field < 0:
@@ -145,6 +150,7 @@ PRESETS = {
         patch=(1, 1, 1),
         text_vocab_size=4096,
         num_slots=4,
+        predicts="residual",
     ),
     "horse-1b": TransformerConfig(
         num_layers=24,

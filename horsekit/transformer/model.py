@@ -25,8 +25,8 @@ from horsekit.transformer.layers import (
 ROTARY_BASE = 10_000.0
 
 
-class Velocity(NamedTuple):
-    """What the model predicts, ε − x₀: video [Nv, C], audio [Na, C], float32."""
+class Prediction(NamedTuple):
+    """Of every token to make, in the meaning of config.predicts: video [Nv, C], audio [Na, C], float32."""
 
     video: Tensor
     audio: Tensor
@@ -84,7 +84,7 @@ class Adapter(nn.Module):
 
 
 class UnifiedTransformer(nn.Module):
-    """Predicts the velocity of every video and audio token of a batch.
+    """Predicts the velocity of every video and audio token of a batch, or what config.predicts says instead.
 
     dtype: of the layers' linear maps, and so of the products in them, by default the config's: bfloat16 is the
     published precision (all else stays float32), float32 is for small models and for a CPU. attention_backend: "sdpa",
@@ -146,8 +146,8 @@ class UnifiedTransformer(nn.Module):
         _, k, v, _ = last.attention.project(x, plan)
         return Memory((*kept, (k, v)), references.lengths)
 
-    def forward(self, batch: Batch, memory: Memory | None = None) -> Velocity:
-        """Velocities of the main stream's tokens. memory: what `remember` returned for batch.references."""
+    def forward(self, batch: Batch, memory: Memory | None = None) -> Prediction:
+        """Predictions for the main stream's tokens. memory: what `remember` returned for batch.references."""
         if memory is None and batch.references is not None:
             memory = self.remember(batch.references)
         stream = batch.main
@@ -156,7 +156,7 @@ class UnifiedTransformer(nn.Module):
         for index, layer in enumerate(self.block.layers):
             x, _ = self._run(layer, x, plan, memory.layers[index] if memory else None)
         video, audio, _ = x.split(stream.sizes)
-        return Velocity(
+        return Prediction(
             self.final_linear_video(self.final_norm_video(video)),
             self.final_linear_audio(self.final_norm_audio(audio)),
         )

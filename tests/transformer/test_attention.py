@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from horsekit.sequence import pack
-from horsekit.transformer import Velocity
+from horsekit.transformer import Prediction
 
 LOCAL = {"local_attn_layers": (0, 2), "frame_receptive_field": 1}
 
 
-def outputs(velocity: Velocity) -> torch.Tensor:
+def outputs(velocity: Prediction) -> torch.Tensor:
     return torch.cat([part.flatten() for part in velocity])
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from horsekit.sequence import Sequence, pack
-from horsekit.transformer import UnifiedTransformer, Velocity
+from horsekit.transformer import Prediction, UnifiedTransformer
 
 
-def total(velocity: Velocity) -> torch.Tensor:
+def total(velocity: Prediction) -> torch.Tensor:
     return velocity.video.square().sum() + velocity.audio.sin().sum()
 
 

@@ -1,0 +1,26 @@
+"""The loss is that of the velocity, whatever the model's output means."""
+
+from dataclasses import replace
+
+import pytest
+import tiny_run
+import torch
+
+from horsekit.flow import Objective, training_levels
+
+
+@pytest.mark.parametrize("predicts", ["velocity", "residual"])
+def test_the_loss_is_that_of_the_velocity_whatever_the_output_means(predicts, tmp_path):
+    batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
+    stream, zero = batch.main, lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)
+    losses = Objective(predicts=predicts)(zero, batch, torch.Generator().manual_seed(3))
+
+    source = torch.Generator().manual_seed(3)
+    levels = training_levels(len(stream.counts), 3.0, source)
+    for kind, clean, measured in ((0, stream.video, losses.video), (1, stream.audio, losses.audio)):
+        sigma = levels[stream.sample[stream.modality == kind]][:, None]
+        noise = torch.randn(clean.shape, generator=source)
+        noisy, velocity = (1 - sigma) * clean + sigma * noise, noise - clean
+        spread = (1 - sigma) ** 2 + sigma**2
+        guess = (2 * sigma - 1) / spread * noisy if predicts == "residual" else 0
+        torch.testing.assert_close(measured, (velocity - guess).square().mean())
