@@ -38,11 +38,14 @@ def build_model(config: TrainConfig) -> UnifiedTransformer:
 
 def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) -> Objective:
     """The loss the config asks for; channels that carry more may weigh more. predicts: as the model's config."""
-    weights = tokenizers.video.importance**config.objective.channel_power
+    weights = [
+        tokenizer.importance**config.objective.channel_power
+        for tokenizer in (tokenizers.video, tokenizers.audio)
+    ]
     return Objective(
         shift=config.objective.shift,
         audio_weight=config.objective.audio_weight,
-        video_channel_weights=weights / weights.mean(),
+        channel_weights=(weights[0] / weights[0].mean(), weights[1] / weights[1].mean()),
         predicts=predicts,
     )
 

@@ -90,7 +90,7 @@ class LoraConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    """Fields of flow.Objective; channel_power: a video channel weighs its share of the picture to it."""
+    """Fields of flow.Objective; channel_power: a channel weighs its share of picture or sound to it."""
 
     shift: Positive = 3.0
     audio_weight: Annotated[float, Field(ge=0)] = 0.5

@@ -45,13 +45,13 @@ class Objective:
     """Mean squared error of the velocity v = ε − x₀ (SPEC §3.1), balanced between picture and sound.
 
     shift moves the training noise levels towards noise; audio_weight is the share of the sound in the loss
-    relative to the picture, whatever the token counts; video_channel_weights [C], mean 1, lets the channels
-    that carry more of the picture count for more; predicts: what the model's output means (to_velocity).
+    relative to the picture, whatever the token counts; channel_weights [C] of picture and sound, mean 1, let
+    the channels that carry more count for more; predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
     audio_weight: float = 0.5
-    video_channel_weights: Tensor | None = None
+    channel_weights: tuple[Tensor | None, Tensor | None] = (None, None)
     predicts: str = "velocity"
 
     def noisy(self, stream: Stream, sigma: Tensor, generator: torch.Generator) -> Noisy:
@@ -90,8 +90,8 @@ class Objective:
                 strict=True,
             )
         )
-        video_error = self._token_error(video_velocity, noisy.targets[0], self.video_channel_weights)
-        audio_error = self._token_error(audio_velocity, noisy.targets[1], None)
+        video_error = self._token_error(video_velocity, noisy.targets[0], self.channel_weights[0])
+        audio_error = self._token_error(audio_velocity, noisy.targets[1], self.channel_weights[1])
         video, video_levels = self._mean(video_error, stream, Modality.VIDEO, levels)
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, levels)
         total = video + self.audio_weight * audio

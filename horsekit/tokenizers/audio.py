@@ -87,6 +87,11 @@ class AudioTokenizer(LatentTokenizer):
         self.refiner = SpectrumRefiner(bands, width, blocks, spread_matrix(matrix))
 
     @property
+    def importance(self) -> Tensor:
+        """Each channel's share of what a latent carries."""
+        return self.basis.importance
+
+    @property
     def samples_per_token(self) -> int:
         """Samples to a token: 640 at 16 kHz."""
         return FRAMES * HOP

@@ -16,6 +16,11 @@ class PatchBasis(nn.Module):
         self.register_buffer("basis", torch.eye(values, channels))
         self.register_buffer("deviation", torch.ones(channels))
 
+    @property
+    def importance(self) -> Tensor:
+        """Each channel's share of the variance that all channels carry, [C]."""
+        return self.deviation**2 / (self.deviation**2).sum()
+
     def encode(self, patches: Tensor) -> Tensor:
         return (patches - self.mean) @ self.basis / self.deviation
 

@@ -59,6 +59,11 @@ class LatentTokenizer(nn.Module, ABC):
     def positions(self, count: int, origin: float = 0.0) -> Tensor:
         """[start, end) of `count` latents in seconds, float64 [count, 2]."""
 
+    @property
+    def importance(self) -> Tensor:
+        """How much of the media each channel carries, [C], sum 1: by default all the same."""
+        return torch.full((self.spec.dim,), 1 / self.spec.dim)
+
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
         """Write config.json and model.safetensors; large tensors are stored in dtype."""
         folder = Path(folder)

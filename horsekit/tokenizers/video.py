@@ -52,7 +52,6 @@ class VideoTokenizer(LatentTokenizer):
         self.first = PatchBasis(3 * patch**2, dim)
         self.later = PatchBasis(3 * GROUP * patch**2, dim)
         self.refiner = Refiner(width, blocks)
-        self.register_buffer("importance", torch.full((dim,), 1 / dim))
 
     @torch.no_grad()
     def fit(self, frames: Tensor, groups: Tensor) -> tuple[float, float]:
@@ -62,14 +61,18 @@ class VideoTokenizer(LatentTokenizer):
         pictures, a clip's first frame and whatever stands still have the same latents. Returns the shares of
         variance that each basis explains.
         """
-        still = len(self.importance) * 2 // 3
+        still = self.spec.dim * 2 // 3
         first = self.first.fit(frames)
         repeated = self.first.basis[:, :still].repeat(GROUP, 1) / GROUP**0.5
         later = self.later.fit(groups, repeated)
         self.later.mean.copy_(self.first.mean.repeat(GROUP))
         self.later.deviation[:still] = self.first.deviation[:still] * GROUP**0.5
-        self.importance.copy_(later / later.sum())
         return first.sum().item(), later.sum().item()
+
+    @property
+    def importance(self) -> Tensor:
+        """Each channel's share of what a later latent carries."""
+        return self.later.importance
 
     def encode(self, media: Tensor) -> Tensor:
         """Frames [B, F, H, W, R] uint8 to latents [B, T, h, w, C].

@@ -21,7 +21,9 @@ class TransformerConfig:
     frames. video_in_channels: those of a patch. params_dtype: of the layers' linear maps where loading does not
     say otherwise; all else is float32.
     text_vocab_size: words come as token ids instead of encoder states; num_slots: subjects that references
-    and mentions can be tied to; predicts: what the output means, see horsekit.flow.to_velocity.
+    and mentions can be tied to; predicts: what the output means, see horsekit.flow.to_velocity. rotary_top,
+    rotary_span: rotary frequencies start at b_k = top · span^(−k/n), in radians for each patch or latent; a
+    small grid needs high ones to tell neighbours apart, and has no use for very low ones.
     Errors: ValueError naming the field that does not fit.
     """
 
@@ -42,6 +44,8 @@ class TransformerConfig:
     text_vocab_size: int | None = None
     num_slots: int = 0
     predicts: str = "velocity"
+    rotary_top: float = 1.0
+    rotary_span: float = 10_000.0
 
     def __post_init__(self) -> None:
         for name in (*LAYER_LISTS, "patch"):
@@ -64,6 +68,11 @@ class TransformerConfig:
             raise ValueError(f"params_dtype is {self.params_dtype!r}; use one of {PARAMS_DTYPES}")
         if self.predicts not in PREDICTIONS:
             raise ValueError(f"predicts is {self.predicts!r}; use one of {PREDICTIONS}")
+        if not (self.rotary_top > 0 and self.rotary_span >= 1):
+            raise ValueError(
+                f"rotary_top is {self.rotary_top} and rotary_span {self.rotary_span}; "
+                "use a top above 0 and a span of at least 1"
+            )
         if self.coords_style not in ("v1", "v2"):
             raise ValueError(f"coords_style is {self.coords_style!r}; use 'v1' or 'v2'")
         if self.local_attn_layers and self.frame_receptive_field < 0:
@@ -151,6 +160,8 @@ PRESETS = {
         text_vocab_size=4096,
         num_slots=4,
         predicts="residual",
+        rotary_top=4.0,
+        rotary_span=256.0,
     ),
     "horse-1b": TransformerConfig(
         num_layers=24,

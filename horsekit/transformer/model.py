@@ -22,8 +22,6 @@ from horsekit.transformer.layers import (
     index_positions,
 )
 
-ROTARY_BASE = 10_000.0
-
 
 class Prediction(NamedTuple):
     """Of every token to make, in the meaning of config.predicts: video [Nv, C], audio [Na, C], float32."""
@@ -130,8 +128,9 @@ class UnifiedTransformer(nn.Module):
             self.adapter.slot_embedder.weight.zero_()
         self.final_linear_video.weight.zero_()
         self.final_linear_audio.weight.zero_()
-        steps = torch.arange(self.config.bands, dtype=torch.float32, device=self.adapter.rope.bands.device)
-        self.adapter.rope.bands.copy_(ROTARY_BASE ** (-steps / self.config.bands))
+        bands = self.adapter.rope.bands
+        steps = torch.arange(len(bands), dtype=torch.float32, device=bands.device)
+        bands.copy_(self.config.rotary_top * self.config.rotary_span ** (-steps / len(bands)))
 
     def remember(self, references: Stream) -> Memory:
         """Run the reference pictures through the layers, each attending to itself alone."""

@@ -209,3 +209,11 @@ def test_the_published_size_is_counted_without_memory():
 def test_the_shipped_size_keeps_its_budget():
     model = UnifiedTransformer(TransformerConfig.preset("horse-tiny"))
     assert sum(p.numel() for p in model.parameters()) <= 12_000_000
+
+
+def test_rotary_frequencies_fall_from_the_top_over_the_span():
+    published = UnifiedTransformer(TransformerConfig(num_layers=1, hidden_size=64, head_dim=32, mm_layers=(),
+        gelu7_layers=(), num_query_groups=1))  # fmt: skip
+    torch.testing.assert_close(published.adapter.rope.bands, torch.tensor([1.0, 0.1, 0.01, 0.001]))
+    tiny = UnifiedTransformer(TransformerConfig.preset("horse-tiny"))
+    torch.testing.assert_close(tiny.adapter.rope.bands, 4 * 0.5 ** torch.arange(8))
