@@ -70,6 +70,7 @@ class AudioTokenizer(LatentTokenizer):
     """16 kHz sound, 25 tokens a second. The phase is not kept: it is found again from the magnitudes."""
 
     kind = "spectral-audio"
+    encoder_past = 1
 
     def __init__(
         self, dim: int = 64, bands: int = 96, width: int = 192, blocks: int = 3, sample_rate: int = 16_000
@@ -79,7 +80,9 @@ class AudioTokenizer(LatentTokenizer):
             "dim": dim, "bands": bands, "width": width, "blocks": blocks, "sample_rate": sample_rate,
         }  # fmt: skip
         rate = Fraction(clock.AUDIO_TOKENS_PER_SECOND)
-        self.spec = TokenizerSpec("spectral-audio", "audio", dim, rate, sample_rate=sample_rate, causal=False)
+        self.spec = TokenizerSpec(
+            "spectral-audio", "audio", dim, rate, sample_rate=sample_rate, causal=False, lookahead=1
+        )
         matrix = band_matrix(bands, sample_rate)
         self.register_buffer("bands", matrix, persistent=False)
         self.register_buffer("window", torch.hann_window(FFT), persistent=False)

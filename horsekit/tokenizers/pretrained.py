@@ -6,6 +6,7 @@ from a local folder or the Hugging Face cache and are never downloaded unasked.
 B clips, F frames, T latent frames, h w latent grid, S samples, N tokens, C channels, R RGB
 """
 
+import math
 from abc import abstractmethod
 from copy import deepcopy
 from fractions import Fraction
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from horsekit import clock
 from horsekit.media.sound import resample
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
+from horsekit.tokenizers.streaming import StepStream, Stream
 from horsekit.tokenizers.wan_keys import is_original, to_diffusers
 
 EXTRA = "pip install 'horsekit[pretrained]'"
@@ -106,19 +108,13 @@ class _PublishedVideo(PublishedTokenizer):
             raise ValueError(
                 f"frames of {media.shape[3]}×{media.shape[2]}; both sides must be multiples of {stride}"
             )
-        pixels = rearrange(media, "B F H W R -> B R F H W").to(self.model.dtype) / 127.5 - 1
-        mean, deviation = self._statistics()
-        latents = rearrange(self.model.encode(pixels).latent_dist.mode(), "B C T h w -> B T h w C")
-        return ((latents - mean) / deviation).float().contiguous()
+        return self._normalised(self.model.encode(self._pixels(media)).latent_dist.mode())
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Normalised latents [B, T, h, w, C] to frames [B, F, H, W, R] uint8. Errors: ValueError for NaN."""
         require_finite(latents, "latent")
-        mean, deviation = self._statistics()
-        latents = rearrange(latents.to(mean) * deviation + mean, "B T h w C -> B C T h w")
-        pixels = rearrange(self.model.decode(latents).sample, "B R F H W -> B F H W R").float()
-        return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        return self._frames(self.model.decode(self._own(latents)).sample)
 
     def positions(self, count: int, origin: float = 0.0) -> Tensor:
         """[start, end) of `count` latent frames in seconds, float64 [count, 2]."""
@@ -133,6 +129,22 @@ class _PublishedVideo(PublishedTokenizer):
             tile_sample_stride_height=stride,
             tile_sample_stride_width=stride,
         )
+
+    def _pixels(self, media: Tensor) -> Tensor:
+        return rearrange(media, "B F H W R -> B R F H W").to(self.model.dtype) / 127.5 - 1
+
+    def _frames(self, pixels: Tensor) -> Tensor:
+        pixels = rearrange(pixels, "B R F H W -> B F H W R").float()
+        return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+    def _normalised(self, own: Tensor) -> Tensor:
+        mean, deviation = self._statistics()
+        latents = rearrange(own, "B C T h w -> B T h w C")
+        return ((latents - mean) / deviation).float().contiguous()
+
+    def _own(self, latents: Tensor) -> Tensor:
+        mean, deviation = self._statistics()
+        return rearrange(latents.to(mean) * deviation + mean, "B T h w C -> B C T h w")
 
     @abstractmethod
     def _statistics(self) -> tuple[Tensor, Tensor]:
@@ -173,6 +185,39 @@ class WanVideoTokenizer(_PublishedVideo):
         model.load_state_dict(state, assign=True)
         return cls(model)
 
+    def encoder_stream(self) -> Stream:
+        """Encode frames as they come, with the past kept by the network's own feature caches."""
+        past = [None] * self.model._cached_conv_counts["encoder"]
+
+        @torch.no_grad()
+        def convert(frames: Tensor) -> Tensor:
+            require_finite(frames, "clip")
+            pixels = self._pixels(frames)
+            if (patch := self.model.config.patch_size) is not None:
+                pixels = patchify(pixels, patch)
+            own = self.model.quant_conv(self.model.encoder(pixels, feat_cache=past, feat_idx=[0]))
+            return self._normalised(own.chunk(2, dim=1)[0])
+
+        patchify = _wan_functions().patchify
+        return StepStream(convert, self.spec.steps)
+
+    def decoder_stream(self) -> Stream:
+        """Decode latents as they come, with the past kept by the network's own feature caches."""
+        past = [None] * self.model._cached_conv_counts["decoder"]
+
+        @torch.no_grad()
+        def convert(latent: Tensor) -> Tensor:
+            require_finite(latent, "latent")
+            own = self.model.post_quant_conv(self._own(latent))
+            first = past[0] is None
+            pixels = self.model.decoder(own, feat_cache=past, feat_idx=[0], first_chunk=first)
+            if (patch := self.model.config.patch_size) is not None:
+                pixels = unpatchify(pixels, patch)
+            return self._frames(pixels)
+
+        unpatchify = _wan_functions().unpatchify
+        return StepStream(convert, int)
+
     def _statistics(self) -> tuple[Tensor, Tensor]:
         mean, deviation = self.model.config.latents_mean, self.model.config.latents_std
         like = next(self.model.parameters())
@@ -211,9 +256,12 @@ class OobleckAudioTokenizer(PublishedTokenizer):
         super().__init__(model)
         rate = clock.AUDIO_TOKENS_PER_SECOND
         dim = model.config.decoder_input_channels
+        encoder, decoder = _oobleck_reach(model.config.downsampling_ratios)
+        self.encoder_past, self.decoder_reach = encoder, (decoder, decoder)
         self.spec = TokenizerSpec(
-            self.kind, "audio", dim, Fraction(rate), sample_rate=model.hop_length * rate, causal=False
-        )
+            self.kind, "audio", dim, Fraction(rate),
+            sample_rate=model.hop_length * rate, causal=False, lookahead=encoder,
+        )  # fmt: skip
 
     @torch.no_grad()
     def encode(self, media: Tensor) -> Tensor:
@@ -288,6 +336,25 @@ class T5GemmaStates:
                 f"{source} holds no T5Gemma and the Hugging Face cache knows none of that name; accept its "
                 f"terms and run: hf download {cls.repository}"
             ) from error
+
+
+def _wan_functions() -> Any:
+    from diffusers.models.autoencoders import autoencoder_kl_wan
+
+    return autoencoder_kl_wan
+
+
+def _oobleck_reach(strides: list[int]) -> tuple[int, int]:
+    """How many latents on either side a latent, and what is decoded from one, depend on.
+
+    Three dilated convolutions of kernel 7 reach 39 samples at each stage, a change of rate twice its stride,
+    the convolutions at both ends 3 samples and 1 or 3 latents.
+    """
+    hop, rate, samples = math.prod(strides), 1, 3
+    for stride in strides:
+        samples += 39 * rate + 2 * stride * rate
+        rate *= stride
+    return 1 + -(-(samples + hop) // hop), 1 + -(-(samples + 3 * hop) // hop)
 
 
 def _diffusers(name: str) -> Any:

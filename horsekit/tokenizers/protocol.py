@@ -15,7 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from horsekit import clock
 from horsekit.media import replacing
+from horsekit.tokenizers.streaming import Reach, Stream, WindowStream
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -25,7 +27,8 @@ class TokenizerSpec:
     """The facts a user of a tokenizer needs.
 
     dim: channels of a latent; rate: latents per second, None for text; strides: (frames, rows, columns) of a
-    video latent; sample_rate: of the sound; causal: a latent depends on nothing after it.
+    video latent; sample_rate: of the sound; causal: a latent depends on nothing after it; lookahead: how many
+    latents must have come after one before the encoder can give it, None for all.
     """
 
     name: str
@@ -35,17 +38,27 @@ class TokenizerSpec:
     strides: tuple[int, int, int] = (1, 1, 1)
     sample_rate: int | None = None
     causal: bool = True
+    lookahead: int | None = 0
+
+    def steps(self, latents: int) -> int:
+        """Frames or samples that so many latents stand for."""
+        if self.modality == "video":
+            return clock.latent_frames(latents, self.strides[0]) if latents else 0
+        return int(latents * self.sample_rate / self.rate)
 
 
 class LatentTokenizer(nn.Module, ABC):
     """A tokenizer with weights: media to latents and back.
 
     Subclasses keep the arguments of their constructor in `arguments`, which is what config.json holds.
+    encoder_past, decoder_reach: latents that a latent, or what is decoded from one, depends on; None: all.
     """
 
     spec: TokenizerSpec
     arguments: dict[str, Any]
     kind: ClassVar[str]
+    encoder_past: int | None = None
+    decoder_reach: Reach = (None, None)
 
     @abstractmethod
     def encode(self, media: Tensor) -> Tensor:
@@ -63,6 +76,15 @@ class LatentTokenizer(nn.Module, ABC):
     def importance(self) -> Tensor:
         """How much of the media each channel carries, [C], sum 1: by default all the same."""
         return torch.full((self.spec.dim,), 1 / self.spec.dim)
+
+    def encoder_stream(self) -> Stream:
+        """Encode media as they come; equal to `encode` of the whole."""
+        reach = (self.encoder_past, self.spec.lookahead)
+        return WindowStream(self.encode, self.spec.steps, int, reach)
+
+    def decoder_stream(self) -> Stream:
+        """Decode latents as they come; equal to `decode` of the whole."""
+        return WindowStream(self.decode, int, self.spec.steps, self.decoder_reach)
 
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype = torch.float16) -> None:
         """Write config.json and model.safetensors; large tensors are stored in dtype."""

@@ -42,6 +42,8 @@ class VideoTokenizer(LatentTokenizer):
     """4 frames × 16 × 16 pixels to one latent; the first frame alone, so a picture is a clip of one frame."""
 
     kind = "linear-video"
+    encoder_past = 0
+    decoder_reach = (0, 0)
 
     def __init__(self, dim: int = 96, patch: int = 16, width: int = 64, blocks: int = 3) -> None:
         super().__init__()

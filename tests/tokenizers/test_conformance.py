@@ -1,5 +1,7 @@
 """What every tokenizer of pictures and sound must do, native or published."""
 
+import itertools
+
 import pytest
 import torch
 from tiny_tokenizers import AUDIO, BUILDERS, VIDEO, media
@@ -96,3 +98,45 @@ def test_nothing_and_nan_are_refused(tokenizer):
     latents.view(-1)[3] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
         tokenizer.decode(latents)
+
+
+def joined(stream, content, sizes):
+    """What a stream makes of content that comes in pieces of these sizes, over and over."""
+    made, start = [], 0
+    for size in itertools.cycle(sizes):
+        if start >= content.shape[1]:
+            break
+        made.append(stream.push(content[:, start : start + size]))
+        start += size
+    made.append(stream.flush())
+    return torch.cat([piece for piece in made if piece is not None], dim=1)
+
+
+@pytest.mark.parametrize("pieces", [(1, 3), (7,), (1000, 1)])
+def test_encoding_as_it_comes_is_encoding_at_once(tokenizer, pieces):
+    content = media(tokenizer, 4)
+    scale = 1 if tokenizer.spec.modality == "video" else content.shape[1] // 20
+    with torch.inference_mode():
+        streamed = joined(tokenizer.encoder_stream(), content, [scale * n for n in pieces])
+        torch.testing.assert_close(streamed, tokenizer.encode(content), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [(1,), (2, 3)])
+def test_decoding_as_it_comes_is_decoding_at_once(tokenizer, pieces):
+    with torch.inference_mode():
+        latents = tokenizer.encode(media(tokenizer, 5))
+        streamed = joined(tokenizer.decoder_stream(), latents, pieces)
+        whole = tokenizer.decode(latents)
+    step = 1.0 if tokenizer.spec.modality == "video" else 1e-5  # frames are rounded to 256 levels
+    torch.testing.assert_close(streamed.float(), whole.float(), atol=step, rtol=0)
+
+
+def test_a_stream_gives_back_what_is_settled(tokenizer):
+    content = media(tokenizer, 4)
+    ahead = tokenizer.spec.lookahead
+    with torch.inference_mode():
+        settled = tokenizer.encoder_stream().push(content)
+    if ahead is None or ahead >= 4:
+        assert settled is None
+    else:
+        assert settled.shape[1] == 4 - ahead
