@@ -5,6 +5,7 @@ from pathlib import Path
 
 from horsekit.tokenizers.audio import AudioTokenizer
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec
+from horsekit.tokenizers.streaming import Stream, decode_chunks, decode_tiled
 from horsekit.tokenizers.text import TextTokenizer
 from horsekit.tokenizers.video import VideoTokenizer
 
@@ -36,9 +37,12 @@ def load_tokenizers(folder: Path | str) -> Tokenizers:
 __all__ = [
     "AudioTokenizer",
     "LatentTokenizer",
+    "Stream",
     "TextTokenizer",
     "TokenizerSpec",
     "Tokenizers",
     "VideoTokenizer",
+    "decode_chunks",
+    "decode_tiled",
     "load_tokenizers",
 ]
