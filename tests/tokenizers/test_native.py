@@ -5,6 +5,7 @@ import torch
 from tiny_tokenizers import NATIVE, audio, media, video
 
 from horsekit.metrics.fidelity import psnr
+from horsekit.stage import Script, stage_batch
 from horsekit.tokenizers import AudioTokenizer, VideoTokenizer, decode_chunks, decode_tiled
 
 
@@ -93,3 +94,17 @@ def test_chunks_join_into_the_whole():
         chunks = list(decode_chunks(tokenizer.decoder_stream(), latents, 3))
     assert [chunk.shape[1] for chunk in chunks] == [9, 12, 4]
     assert torch.equal(torch.cat(chunks, dim=1), tokenizer.decode(latents))
+
+
+def test_shipped_latents_of_unseen_characters_are_normalised():
+    folder = "horsekit/weights/horse-tiny"
+    takes = [clip for clip, _ in stage_batch([Script.draw(seed, split="held_out") for seed in range(12)])]
+    pictures = VideoTokenizer.from_pretrained(f"{folder}/video").encode(
+        torch.stack([t.frames for t in takes])
+    )
+    sounds = AudioTokenizer.from_pretrained(f"{folder}/audio").encode(
+        torch.stack([t.waveform[:, 0] for t in takes])
+    )
+    for latents in (pictures, sounds):
+        assert latents.mean().abs() < 0.1
+        assert latents.std() == pytest.approx(1, abs=0.15), "measured: 0.90 and 1.00 over 128 clips"
