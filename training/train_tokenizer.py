@@ -23,7 +23,7 @@ from horsekit.tokenizers.audio import FLOOR, spectrum
 from horsekit.tokenizers.protocol import WEIGHTS
 from horsekit.tokenizers.text import FILE
 
-LATENT_NOISE = 0.25  # the decoder must bear latents that a model made
+LATENT_NOISE = 0.5  # at most: the decoder must bear latents that a model made
 SAVE_EVERY = 250
 
 
