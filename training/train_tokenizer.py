@@ -2,44 +2,57 @@
 
     python training/train_tokenizer.py text|video|audio --out horsekit/weights/horse-tiny
 
-A first run fits what `encode` depends on (BPE merges, principal components); this and every later run then
-trains the decoder's refiner, from where the weights in --out left off, so that cached latents stay good.
+A first run makes what `encode` depends on, merges of text and principal components of pictures and sound. This and
+every later run then trains the decoder's refiner, from the weights in --out, so that cached latents stay good;
+`--afresh` begins again.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from horsekit.engine.optimizer import MuonAdamW
+from horsekit.engine.precision import fast_bf16, keep_freed_memory
 from horsekit.metrics.fidelity import audio_fidelity, video_fidelity
 from horsekit.stage import Script, stage_batch
 from horsekit.tokenizers import AudioTokenizer, LatentTokenizer, TextTokenizer, VideoTokenizer
 from horsekit.tokenizers.audio import FLOOR, spectrum
 from horsekit.tokenizers.protocol import WEIGHTS
 from horsekit.tokenizers.text import FILE
+from horsekit.tokenizers.video import GROUP
 
-LATENT_NOISE = 0.5  # at most: the decoder must bear latents that a model made
-SAVE_EVERY = 250
+HELD_OUT = {"video": 32, "audio": 64}  # clips by which a run is judged
+LATENT_NOISE = 0.2  # at most, in units of their deviation: a decoder must bear latents that a model made
+WARMUP, SAVE_MINUTES = 100, 3.0
+
+Draw = Callable[[Tensor, int, torch.Generator], Tensor]
+Loss = Callable[[LatentTokenizer, Tensor, torch.Generator], Tensor]
 
 
-def scripts(count: int, split: str, first: int = 0) -> Iterator[Script]:
+def scripts(count: int, split: str) -> Iterator[Script]:
     """Scripts with one character or, one time in six, two."""
-    for seed in tqdm(range(first, first + count), desc=f"{split} scripts", unit="script"):
+    for seed in tqdm(range(count), desc=f"{split} scripts", unit="script"):
         yield Script.draw(seed, split=split, characters=2 if seed % 6 == 5 else 1)
 
 
-def frames(count: int, split: str, first: int = 0) -> Tensor:
+def frames(count: int, split: str) -> Tensor:
     """Rendered clips [count, F, H, W, 3] uint8."""
-    drawn = list(scripts(count, split, first))
-    clips = []
+    drawn, clips = list(scripts(count, split)), []
     for start in tqdm(range(0, count, 16), desc="rendering", unit="batch"):
         clips += [clip.frames for clip, _ in stage_batch(drawn[start : start + 16])]
     return torch.stack(clips)
+
+
+def sounds(count: int, split: str) -> Tensor:
+    """Spoken clips [count, S]."""
+    return torch.stack([script.waveform[:, 0] for script in scripts(count, split)])
 
 
 def train_text(options: argparse.Namespace) -> None:
@@ -73,19 +86,34 @@ def fit_video(clips: Tensor) -> VideoTokenizer:
     return tokenizer
 
 
+def some_clips(clips: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Short pieces of `count` clips, [n, F, H, W, 3]: a first frame and the group after it.
+
+    Half of the batches are mirrored and half have their colours exchanged: more characters than were drawn.
+    """
+    which = torch.randint(len(clips), (count,), generator=generator).tolist()
+    when = torch.randint(clips.shape[1] - GROUP, (count,), generator=generator).tolist()
+    pieces = torch.stack([clips[i, t : t + GROUP + 1] for i, t in zip(which, when, strict=True)])
+    if torch.rand((), generator=generator) < 0.5:
+        pieces = pieces.flip(3)
+    if torch.rand((), generator=generator) < 0.5:
+        pieces = pieces[..., torch.randperm(3, generator=generator)]
+    return pieces
+
+
 def video_loss(tokenizer: VideoTokenizer, clip: Tensor, generator: torch.Generator) -> Tensor:
-    """L1 of pixels, of differences between neighbours and between frames, from noisy latents."""
+    """Pixels (L1 and squared), neighbours' differences, and pixels at half size, from noisy latents."""
     with torch.no_grad():
         latents = tokenizer.encode(clip)
         strength = LATENT_NOISE * torch.rand(len(clip), 1, 1, 1, 1, generator=generator)
         latents = latents + strength * torch.randn(latents.shape, generator=generator)
-    made, true = tokenizer.decode_pixels(latents), clip / 127.5 - 1
-    error = made - true
+    error = tokenizer.decode_pixels(latents) - (clip / 127.5 - 1)
+    halved = F.avg_pool2d(error.flatten(0, 1).permute(0, 3, 1, 2), 2)
     return (
         error.abs().mean()
-        + error.diff(dim=2).abs().mean()
-        + error.diff(dim=3).abs().mean()
-        + 0.5 * error.diff(dim=1).abs().mean()
+        + 2 * error.square().mean()
+        + 0.5 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
+        + 0.5 * halved.abs().mean()
     )
 
 
@@ -99,6 +127,11 @@ def fit_audio(waveforms: Tensor) -> AudioTokenizer:
     return tokenizer
 
 
+def some_sounds(waveforms: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Any `count` of the waveforms."""
+    return waveforms[torch.randint(len(waveforms), (count,), generator=generator)]
+
+
 def audio_loss(tokenizer: AudioTokenizer, waveform: Tensor, generator: torch.Generator) -> Tensor:
     """L1 of log magnitudes, and of magnitudes, from noisy latents."""
     with torch.no_grad():
@@ -106,57 +139,71 @@ def audio_loss(tokenizer: AudioTokenizer, waveform: Tensor, generator: torch.Gen
         strength = LATENT_NOISE * torch.rand(len(waveform), 1, 1, generator=generator)
         latents = latents + strength * torch.randn(latents.shape, generator=generator)
         true = (spectrum(waveform, tokenizer.window).abs() + FLOOR).log()
-    made = tokenizer.log_magnitude(latents)
+    made = tokenizer.log_magnitude(latents).float()
     return (made - true).abs().mean() + 20 * (made.exp() - true.exp()).abs().mean()
 
 
-def refine(tokenizer: LatentTokenizer, media: Tensor, held_out: Tensor, loss, fidelity, options) -> None:
-    """Train the refiner; keep the log, the weights, and what they reach on held-out clips."""
-    folder = options.out / options.modality
+def optimizer_of(parameters: list[nn.Parameter], lr: float) -> MuonAdamW:
+    """Muon on kernels and matrices, AdamW on the rest."""
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "experts": 1, "weight_decay": 0.01},
+        {"params": [p for p in parameters if p.ndim == 1]},
+    ]
+    return MuonAdamW(groups, lr, (0.9, 0.95))
+
+
+def refine(
+    tokenizer: LatentTokenizer,
+    media: Tensor,
+    draw: Draw,
+    loss: Loss,
+    judge: Callable[[], dict[str, float]],
+    options: argparse.Namespace,
+) -> None:
+    """Train the refiner for options.minutes; the rate falls to 0 over the second half. Weights are saved on the way."""
+    keep_freed_memory()
     generator = torch.Generator().manual_seed(int(time.time()))
-    optimizer = torch.optim.AdamW(tokenizer.refiner.parameters(), lr=options.lr, weight_decay=0.01)
-    decay = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1, (step + 1) / 50, 1.02 - step / max(1, options.steps))
-    )
-    log = options.out.parent / f"{options.modality}.jsonl" if options.log is None else options.log
+    parameters = list(tokenizer.refiner.parameters())
+    optimizer, half = optimizer_of(parameters, options.lr), fast_bf16(torch.device("cpu"))
+    folder, log = options.out / options.modality, options.out.parent / f"{options.modality}.jsonl"
+    log = options.log or log
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as lines, tqdm(range(1, options.steps + 1), desc="refining", unit="step") as bar:
-        for step in bar:
-            rows = torch.randint(len(media), (options.batch_size,), generator=generator)
-            value = loss(tokenizer, media[rows], generator)
+    begun, saved, step, used = time.monotonic(), time.monotonic(), 0, 0.0
+    with log.open("a") as lines, tqdm(total=100, desc="training", unit="%") as bar:
+        while used < 1:
+            for group in optimizer.param_groups:
+                group["lr"] = options.lr * min(1, (step + 1) / WARMUP, 2 * (1 - used))
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                value = loss(tokenizer, draw(media, options.batch_size, generator), generator)
             optimizer.zero_grad()
             value.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            decay.step()
-            bar.set_postfix(loss=f"{value.item():.4f}")
-            if step % SAVE_EVERY == 0 or step == options.steps:
+            step, used = step + 1, (time.monotonic() - begun) / 60 / options.minutes
+            bar.n = min(100, int(100 * used))
+            bar.set_postfix(step=step, loss=f"{value.item():.4f}")
+            if used >= 1 or time.monotonic() - saved > 60 * SAVE_MINUTES:
+                saved = time.monotonic()
                 tokenizer.save_pretrained(folder)
-                reached = fidelity(tokenizer, held_out)
+                reached = judge()
                 lines.write(json.dumps({"step": step, "loss": value.item(), **reached}) + "\n")
                 lines.flush()
-    print(json.dumps(fidelity(tokenizer, held_out)))
+    print(json.dumps({"steps": step, **reached}))
 
 
 def train_latent(options: argparse.Namespace) -> None:
-    """Fit where there are no weights yet, then refine."""
-    video = options.modality == "video"
-    if video:
-        media, held_out = frames(options.clips, "train"), frames(32, "held_out")
-    else:
-        media = torch.stack([script.waveform[:, 0] for script in scripts(options.clips, "train")])
-        held_out = torch.stack([script.waveform[:, 0] for script in scripts(64, "held_out")])
-    kind = VideoTokenizer if video else AudioTokenizer
+    """Components where there are no weights yet, then the decoder."""
     folder = options.out / options.modality
-    if (folder / WEIGHTS).exists():
-        tokenizer = kind.from_pretrained(folder).train()
-    else:
-        tokenizer = fit_video(media) if video else fit_audio(media)
-        tokenizer.save_pretrained(folder)
-        tokenizer = kind.from_pretrained(folder).train()
+    video = options.modality == "video"
+    kind, fit, render = (VideoTokenizer, fit_video, frames) if video else (AudioTokenizer, fit_audio, sounds)
+    media, held_out = render(options.clips, "train"), render(HELD_OUT[options.modality], "held_out")
+    if options.afresh or not (folder / WEIGHTS).exists():
+        fit(media).save_pretrained(folder)
+    tokenizer = kind.from_pretrained(folder)
     fidelity = video_fidelity if video else audio_fidelity
     print(json.dumps(fidelity(tokenizer, held_out)))
-    if options.steps:
-        refine(tokenizer, media, held_out, video_loss if video else audio_loss, fidelity, options)
+    draw, loss = (some_clips, video_loss) if video else (some_sounds, audio_loss)
+    refine(tokenizer, media, draw, loss, lambda: fidelity(tokenizer, held_out), options)
 
 
 def main() -> None:
@@ -165,16 +212,23 @@ def main() -> None:
     )
     parser.add_argument("modality", choices=("text", "video", "audio"))
     parser.add_argument("--out", type=Path, default=Path("horsekit/weights/horse-tiny"))
-    parser.add_argument("--clips", type=int, default=600)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--log", type=Path, default=None)
+    parser.add_argument(
+        "--afresh", action="store_true", help="fit anew what encode depends on; cached latents go stale"
+    )
+    parser.add_argument(
+        "--clips", type=int, default=2048, help="rendered for training (default: %(default)s)"
+    )
+    parser.add_argument("--size", type=int, default=64, help="pixels a side (default: %(default)s)")
+    parser.add_argument(
+        "--dim", type=int, default=96, help="channels of a new video latent (default: %(default)s)"
+    )
+    parser.add_argument("--minutes", type=float, default=40.0, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    parser.add_argument("--lr", type=float, default=3e-3, help="default: %(default)s")
+    parser.add_argument("--log", type=Path, help="JSON lines (default: beside --out)")
     options = parser.parse_args()
-    if options.modality == "text" and (options.out / "text" / FILE).exists():
-        parser.error(
-            f"{options.out / 'text'} is trained already, and other ids would break a model; choose --out"
-        )
+    if options.modality == "text" and not options.afresh and (options.out / "text" / FILE).exists():
+        parser.error(f"{options.out / 'text'} is trained already, and other ids break a model; choose --out")
     train_text(options) if options.modality == "text" else train_latent(options)
 
 

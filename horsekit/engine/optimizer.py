@@ -3,6 +3,7 @@
 n parameters of one shape, E experts stacked in each, O rows and I columns of one map
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -36,7 +37,8 @@ class MuonAdamW(torch.optim.Optimizer):
     """Muon on groups that carry `experts`, AdamW on the others.
 
     A group with experts = n holds matrices of n maps stacked along the rows; each map is orthogonalised by
-    itself. The scale of the updates matches AdamW's, so that both share one range of learning rates.
+    itself, and a kernel counts as a matrix of its outputs by all else. The scale of the updates matches
+    AdamW's, so that both share one range of learning rates.
     """
 
     def __init__(
@@ -62,16 +64,17 @@ class MuonAdamW(torch.optim.Optimizer):
         for parameter in parameters:
             alike[parameter.shape].append(parameter)
         experts, lr = group["experts"], group["lr"]
-        for (rows, columns), members in alike.items():
+        for (rows, *columns), members in alike.items():
             moments = [self._state(p, ("momentum",))["momentum"] for p in members]
             gradients = [p.grad for p in members]
             torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
             ahead = torch._foreach_lerp(gradients, moments, group["momentum"])
-            maps = rearrange(torch.stack(ahead), "n (E O) I -> (n E) O I", E=experts)
+            maps = rearrange(torch.stack(ahead).flatten(2), "n (E O) I -> (n E) O I", E=experts)
             updates = rearrange(orthogonalised(maps), "(n E) O I -> n (E O) I", E=experts)
             torch._foreach_mul_(members, 1 - lr * group["weight_decay"])
-            scale = MATCH_ADAMW * max(rows // experts, columns) ** 0.5
-            torch._foreach_add_(members, list(updates.unbind()), alpha=-lr * scale)
+            scale = MATCH_ADAMW * max(rows // experts, math.prod(columns)) ** 0.5
+            updates = [update.view(rows, *columns) for update in updates]
+            torch._foreach_add_(members, updates, alpha=-lr * scale)
 
     def _adamw(self, parameters: list[Tensor], group: dict) -> None:
         states = [self._state(p, ("exp_avg", "exp_avg_sq")) for p in parameters]

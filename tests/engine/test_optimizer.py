@@ -32,6 +32,16 @@ def test_stacked_experts_are_orthogonalised_one_by_one():
     torch.testing.assert_close(stacked.detach(), torch.cat([p.detach() for p in alone]))
 
 
+def test_a_kernel_is_a_matrix_of_its_outputs_by_all_else():
+    gradient = torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    kernel = torch.nn.Parameter(torch.zeros(8, 4, 3, 3))
+    matrix = torch.nn.Parameter(torch.zeros(8, 36))
+    kernel.grad, matrix.grad = gradient, gradient.flatten(1)
+    for parameter in (kernel, matrix):
+        MuonAdamW([{"params": [parameter], "experts": 1}], 0.1, (0.9, 0.95)).step()
+    torch.testing.assert_close(kernel.detach().flatten(1), matrix.detach())
+
+
 def test_the_size_of_an_update_does_not_depend_on_the_size_of_the_gradient():
     sizes = []
     for scale in (1e-4, 1e4):

@@ -15,7 +15,7 @@ WAN = {
 
 def video() -> VideoTokenizer:
     torch.manual_seed(0)
-    tokenizer = VideoTokenizer(dim=24, patch=8, width=16, blocks=1)
+    tokenizer = VideoTokenizer(dim=24, patch=8, width=16, coarse=16, blocks=1)
     frames, change = torch.rand(2000, 192) * 2 - 1, torch.rand(2000, 768) - 0.5
     tokenizer.fit(frames, frames.repeat(1, 4) + change)
     return tokenizer.eval()
