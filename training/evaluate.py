@@ -2,6 +2,8 @@
 
 `python training/evaluate.py --model horse-tiny --clips 100 --json out.json`
 
+`python training/evaluate.py tokenizers --json` measures its tokenizers instead, beside published ones.
+
 Arms: the renderer's own clips (the ceiling), their way through the tokenizers and back (the tokenizers'
 ceiling), the model's clips from the same prompts with reference pictures, and the model's clips scored
 against another clip's character and sound (chance).
@@ -16,8 +18,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from horsekit.media import Clip, Picture, contact_sheet
-from horsekit.metrics import Crowd, Report, cast, measure
+from horsekit.media import Clip, Picture, contact_sheet, replacing
+from horsekit.metrics import Crowd, Report, cast, codecs, measure
 from horsekit.pipeline import Pipeline, Request
 from horsekit.stage import Script, portrait, stage_batch
 from horsekit.tokenizers import Tokenizers
@@ -135,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("what", nargs="?", choices=("clips", "tokenizers"), default="clips")
     parser.add_argument("--model", default="horse-tiny", help="name or folder (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=100, help="default: %(default)s")
     parser.add_argument(
@@ -143,19 +146,37 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.28, help="length of a clip (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
-    parser.add_argument("--json", type=Path, help="write every figure and every clip's measures")
+    parser.add_argument(
+        "--json", type=Path, nargs="?", const=Path("-"), help="write every figure here, or print them as JSON"
+    )
     parser.add_argument("--report", type=Path, help="folder for report.json and report.html")
     parser.add_argument("--sheet", type=Path, help="PNG of reference, true frames and generated frames")
     options = parser.parse_args()
     if options.clips < 2:
         parser.error(f"--clips is {options.clips}; give at least 2, or nothing can be shuffled")
-    report = evaluate(Pipeline.from_pretrained(options.model), options)
-    if options.json:
-        report.save_json(options.json)
+    pipeline = Pipeline.from_pretrained(options.model)
+    if options.what == "tokenizers":
+        measured = [*codecs.measure_tokenizers(pipeline.tokenizers, options.clips), *codecs.PUBLISHED]
+        print(codecs.table(measured))
+        write(options.json, {"model": options.model, "clips": options.clips, "codecs": codecs.data(measured)})
+        return
+    report = evaluate(pipeline, options)
     if options.report:
         report.save(options.report)
     print(report.table())
+    write(options.json, report.data())
     print(json.dumps(dict(report.facts)))
+
+
+def write(path: Path | None, figures: dict) -> None:
+    """Figures as JSON, to a file or, for "-", to the standard output."""
+    if path is None:
+        return
+    if path == Path("-"):
+        print(json.dumps(figures))
+        return
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """How much of a clip survives a tokenizer.
 
-B clips, F frames, S samples
+B clips, F frames, S samples, K mel bands
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,9 @@ from torch import Tensor
 from horsekit.tokenizers import AudioTokenizer, VideoTokenizer
 
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
-_FFTS = (2048, 1024, 512, 256)
+_WINDOWS, _MELS = (2048, 512), (150, 80)  # of the distances published for DAC and EnCodec (arXiv 2306.06546)
+_FLOOR = 1e-5
+_LOUD = 0.2  # of the loudest: where a sound has set in
 
 
 def psnr(made: Tensor, true: Tensor) -> float:
@@ -59,17 +62,61 @@ def video_fidelity(tokenizer: VideoTokenizer, frames: Tensor) -> dict[str, float
     }
 
 
+def si_sdr(made: Tensor, true: Tensor) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB, mean over waveforms [B, S] (arXiv 1811.02508)."""
+    scale = (made * true).sum(1) / true.square().sum(1).clamp(min=1e-9)
+    target = scale[:, None] * true
+    noise = (made - target).square().sum(1).clamp(min=1e-9)
+    return (10 * (target.square().sum(1).clamp(min=1e-9) / noise).log10()).mean().item()
+
+
 def stft_distance(made: Tensor, true: Tensor) -> float:
-    """Mean over four resolutions of the L1 distance of log10 magnitudes of waveforms [B, S]."""
+    """L1 of magnitudes plus L1 of their log10 squares, summed over two window lengths; waveforms [B, S]."""
+    return sum(_spectral_distance(_magnitudes(made, n), _magnitudes(true, n)) for n in _WINDOWS)
+
+
+def mel_distance(made: Tensor, true: Tensor, sample_rate: int) -> float:
+    """As stft_distance, of magnitudes gathered in 150 and 80 mel bands."""
     total = 0.0
-    for size in _FFTS:
-        window = torch.hann_window(size)
-        a, b = (
-            torch.stft(x, size, size // 4, window=window, return_complex=True).abs().clamp(min=1e-4).log10()
-            for x in (made, true)
-        )
-        total += (a - b).abs().mean().item()
-    return total / len(_FFTS)
+    for window, bands in zip(_WINDOWS, _MELS, strict=True):
+        weights = mel_weights(window, bands, sample_rate)
+        total += _spectral_distance(_magnitudes(made, window) @ weights, _magnitudes(true, window) @ weights)
+    return total
+
+
+def _magnitudes(waveform: Tensor, window: int) -> Tensor:
+    shape = torch.hann_window(window)
+    spectra = torch.stft(waveform, window, window // 4, window=shape, return_complex=True)
+    return spectra.abs().transpose(1, 2)
+
+
+def _spectral_distance(made: Tensor, true: Tensor) -> float:
+    logs = [x.clamp(min=_FLOOR).square().log10() for x in (made, true)]
+    return ((made - true).abs().mean() + (logs[0] - logs[1]).abs().mean()).item()
+
+
+@cache
+def mel_weights(window: int, bands: int, sample_rate: int) -> Tensor:
+    """Slaney's mel filters of unit area, [window / 2 + 1, K]: linear to 1 kHz, logarithmic above."""
+    step = math.log(6.4) / 27
+    top = sample_rate / 2
+    mels = torch.linspace(
+        0, top * 3 / 200 if top < 1000 else 15 + math.log(top / 1000) / step, bands + 2
+    ).double()
+    edges = torch.where(mels < 15, mels * 200 / 3, 1000 * ((mels - 15) * step).exp())
+    bins = torch.linspace(0, top, window // 2 + 1, dtype=torch.float64)[:, None]
+    rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return (torch.minimum(rise, fall).clamp(min=0) * 2 / (edges[2:] - edges[:-2])).float()
+
+
+def onset_error(made: Tensor, true: Tensor, sample_rate: int) -> float:
+    """Mean distance in ms of the moments at which 4 ms loudness, in 1 ms hops, first passes a fifth of its peak."""
+    moments = []
+    for waveform in (made, true):
+        loud = F.avg_pool1d(waveform[:, None].square(), sample_rate // 250, sample_rate // 1000)[:, 0].sqrt()
+        moments.append((loud > _LOUD * loud.amax(1, keepdim=True)).float().argmax(1))
+    return (moments[0] - moments[1]).abs().float().mean().item()
 
 
 def envelope_correlation(made: Tensor, true: Tensor) -> float:
@@ -83,7 +130,11 @@ def envelope_correlation(made: Tensor, true: Tensor) -> float:
 def audio_fidelity(tokenizer: AudioTokenizer, waveforms: Tensor) -> dict[str, float]:
     """The round trip of waveforms [B, S]."""
     made = tokenizer.decode(tokenizer.encode(waveforms))[:, : waveforms.shape[1]]
+    rate = tokenizer.spec.sample_rate
     return {
+        "mel_distance": mel_distance(made, waveforms, rate),
         "stft_distance": stft_distance(made, waveforms),
+        "si_sdr": si_sdr(made, waveforms),
+        "onset_error_ms": onset_error(made, waveforms, rate),
         "envelope_correlation": envelope_correlation(made, waveforms),
     }
