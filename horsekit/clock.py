@@ -27,9 +27,14 @@ def frame_count(seconds: float) -> int:
 def latent_count(frames: int, group: int = FRAMES_PER_LATENT) -> int:
     """Video latents of F frames, `group` to a latent after the first. Errors: ValueError unless F = group·k + 1."""
     if frames < 1 or frames % group != 1:
-        below = max(1, (frames - 1) // group * group + 1)
+        below = whole_frames(max(frames, 1), group)
         raise ValueError(f"{frames} frames; a clip has {group}k + 1, so use {below} or {below + group}")
     return (frames - 1) // group + 1
+
+
+def whole_frames(frames: int, group: int = FRAMES_PER_LATENT) -> int:
+    """The most frames, of F at least 1, that fill whole latents: group·k + 1."""
+    return (frames - 1) // group * group + 1
 
 
 def latent_frames(latents: int, group: int = FRAMES_PER_LATENT) -> int:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from horsekit import clock
 from horsekit.character import read_clips
 from horsekit.dataset.sample import LatentSample
 from horsekit.media import Clip, Picture, replacing
@@ -30,7 +31,10 @@ class LatentCache:
         self.size = size
 
     def clip(self, path: Path) -> tuple[Tensor, Tensor | None]:
-        """Video latents [T, h, w, C] and audio latents [N, C], None for a clip without sound."""
+        """Video latents [T, h, w, C] and audio latents [N, C], None for a clip without sound.
+
+        The clip is put on the clock, and up to three frames at its end that fill no latent are left out.
+        """
         stored = self._read(path)
         if stored is None:
             stored = self._encode_clip(Clip.open(path))
@@ -49,7 +53,9 @@ class LatentCache:
 
     @torch.inference_mode()
     def _encode_clip(self, clip: Clip) -> dict[str, Tensor]:
-        clip = clip.conformed(*self.size, sample_rate=self.tokenizers.audio.spec.sample_rate)
+        rate = self.tokenizers.audio.spec.sample_rate
+        held = clip.conformed(*self.size, sample_rate=rate)
+        clip = held.conformed(*self.size, clock.whole_frames(len(held.frames)), rate)
         latents = {"video": self.tokenizers.video.encode(clip.frames[None])[0].contiguous()}
         if clip.has_sound:
             waveform = clip.sound.mono().waveform[:, 0]
