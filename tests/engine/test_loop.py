@@ -84,6 +84,13 @@ def test_the_log_tells_what_a_notebook_shows(tmp_path):
     assert first["clips_per_second"] > 0 and first["grad_norm"] > 0 and first["lr"] > 0
 
 
+def test_wandb_keeps_a_run_offline_that_it_can_sync_later(tmp_path):
+    result = tiny_run.run(tiny_run.configured(tmp_path, wandb="offline"))
+    (kept,) = (result.folder / "wandb").glob("offline-run-*/run-*.wandb")
+    assert kept.stat().st_size > 1000
+    assert b"by_level/video_0" in kept.read_bytes(), "what the log holds, by flat names"
+
+
 def test_minutes_end_a_run_and_take_the_rate_down(tmp_path):
     config = tiny_run.configured(
         tmp_path, steps=1_000_000, max_minutes=0.02, schedule={"warmup_steps": 0, "decay": 1.0}
