@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("same everywhere", derandomize=True)
+settings.load_profile("same everywhere")
 
 PROMPTS = (
     '[Image 1] looks at us and says: "good morning". The camera pushes in slowly.',

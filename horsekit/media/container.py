@@ -81,10 +81,13 @@ def read(
     if pictures is not None:
         pictures.thread_type = "AUTO"
     for packet in container.demux(streams):
+        reader = frames if packet.stream is pictures else samples
         if packet.is_corrupt:
-            raise MediaError(f"{path} is cut off or damaged. Copy or export it again.")
+            raise MediaError(_damaged(path))
         for frame in packet.decode():
-            (frames if packet.stream is pictures else samples).add(frame)
+            if not isinstance(frame, reader.kind):  # a stream of sound that names a codec of pictures
+                raise MediaError(_damaged(path))
+            reader.add(frame)
     for stream, reader in ((pictures, frames), (sounds, samples)):
         if stream is not None:
             _check_whole(stream, reader.end, path)
@@ -94,7 +97,13 @@ def read(
     )
 
 
+def _damaged(path: Path) -> str:
+    return f"{path} is cut off or damaged. Copy or export it again."
+
+
 class _FrameReader:
+    kind = av.VideoFrame
+
     def __init__(self, path: Path, longest_side: int | None) -> None:
         self.path, self.longest_side = path, longest_side
         self.pixels: list[np.ndarray] = []
@@ -139,6 +148,8 @@ class _FrameReader:
 
 
 class _SampleReader:
+    kind = av.AudioFrame
+
     def __init__(self) -> None:
         self.pieces: list[np.ndarray] = []
         self.rate, self.length, self.start = 0, 0, 0.0
