@@ -173,10 +173,10 @@ def write(path: Path | None, figures: dict) -> None:
     if path is None:
         return
     if path == Path("-"):
-        print(json.dumps(figures))
+        print(json.dumps(figures, allow_nan=False))
         return
     with replacing(path) as draft:
-        draft.write_text(json.dumps(figures, indent=1) + "\n")
+        draft.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -43,10 +43,10 @@ class Codec:
 PUBLISHED = (
     Codec("Wan2.2 video", "4×16×16, 48", 64, parameters=704.7e6, source="diffusers config; no PSNR published"),
     Codec("LTX-Video", "8×32×32, 128", 192, parameters=419e6, quality={"psnr": 32.4, "ssim": 0.919},
-          source="arXiv 2501.00103 (UCF101, 256²)"),
+          source="published, on UCF101 at 256²"),
     Codec("VidTok KL", "4×16×16, 16", 192, quality={"psnr": 29.61}, source="VidTok v1.1 (MCL-JCV, 256²)"),
     Codec("EnCodec 24 kHz, 6 kbps", "75/s × 8 codes", None, 75, 14.9e6,
-          {"mel_distance": 1.83, "stft_distance": 4.10, "si_sdr": 5.99}, source="arXiv 2306.06546, table 3"),
+          {"mel_distance": 1.83, "stft_distance": 4.10, "si_sdr": 5.99}, source="arXiv 2306.06546"),
     Codec("Oobleck", "21.5/s × 64", 64, 21.5, 156e6, source="diffusers config"),
 )  # fmt: skip
 
