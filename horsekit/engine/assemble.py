@@ -46,6 +46,7 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
         shift=config.objective.shift,
         audio_weight=config.objective.audio_weight,
         channel_weights=(weights[0] / weights[0].mean(), weights[1] / weights[1].mean()),
+        first_weight=config.objective.first_weight,
         predicts=predicts,
     )
 

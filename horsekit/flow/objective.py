@@ -46,12 +46,15 @@ class Objective:
 
     shift moves the training noise levels towards noise; audio_weight is the share of the sound in the loss
     relative to the picture, whatever the token counts; channel_weights [C] of picture and sound, mean 1, let
-    the channels that carry more count for more; predicts: what the model's output means (to_velocity).
+    the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
+    loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
+    predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
     audio_weight: float = 0.5
     channel_weights: tuple[Tensor | None, Tensor | None] = (None, None)
+    first_weight: float = 1.0
     predicts: str = "velocity"
 
     def noisy(self, stream: Stream, sigma: Tensor, generator: torch.Generator) -> Noisy:
@@ -94,7 +97,7 @@ class Objective:
         audio_error = self._token_error(audio_velocity, noisy.targets[1], self.channel_weights[1])
         video, video_levels = self._mean(video_error, stream, Modality.VIDEO, levels)
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, levels)
-        total = video + self.audio_weight * audio
+        total = self._weighted(video_error, stream) + self.audio_weight * audio
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):
                 raise ValueError(
@@ -110,6 +113,12 @@ class Objective:
     def _token_error(velocity: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         error = (velocity.float() - target.float()).square()
         return (error if weights is None else error * weights.to(error)).mean(dim=1)
+
+    def _weighted(self, error: Tensor, stream: Stream) -> Tensor:
+        """The mean over the picture's tokens to make, those of first latents counted first_weight times."""
+        rows = stream.modality == Modality.VIDEO
+        weight = torch.where(stream.coords[rows, 0] == 0, self.first_weight, 1.0) * stream.generate[rows]
+        return (error * weight).sum() / weight.sum().clamp(min=1)
 
     @staticmethod
     def _mean(error: Tensor, stream: Stream, modality: Modality, levels: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import tiny_run
 import torch
 
 from horsekit.flow import Objective, training_levels
+from horsekit.sequence import Modality
 
 
 @pytest.mark.parametrize("predicts", ["velocity", "residual"])
@@ -24,3 +25,22 @@ def test_the_loss_is_that_of_the_velocity_whatever_the_output_means(predicts, tm
         spread = (1 - sigma) ** 2 + sigma**2
         guess = (2 * sigma - 1) / spread * noisy if predicts == "residual" else 0
         torch.testing.assert_close(measured, (velocity - guess).square().mean())
+
+
+def test_a_clips_first_latent_counts_as_often_as_asked(tmp_path):
+    batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
+    stream = batch.main
+    first = stream.coords[stream.modality == Modality.VIDEO, 0] == 0
+    zero = lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)  # noqa: E731
+    plain, heavy = (
+        Objective(audio_weight=0, first_weight=w)(zero, batch, torch.Generator().manual_seed(3))
+        for w in (1, 3)
+    )
+    torch.testing.assert_close(plain.total, plain.video)
+    torch.testing.assert_close(heavy.video, plain.video)
+
+    noise = torch.Generator().manual_seed(3)
+    training_levels(len(stream.counts), 3.0, noise)
+    error = (torch.randn(stream.video.shape, generator=noise) - stream.video).square().mean(1)
+    repeated = torch.cat([error, error[first], error[first]])
+    torch.testing.assert_close(heavy.total, repeated.mean())
