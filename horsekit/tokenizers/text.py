@@ -9,7 +9,7 @@ from typing import Self
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from horsekit.media import replacing
-from horsekit.prompt import normalised
+from horsekit.prompt import LAYERS, normalised
 
 FILE = "tokenizer.json"
 BEGIN, EMPTY = "<begin>", "<empty>"
@@ -23,6 +23,8 @@ def mention(slot: int) -> str:
 
 
 SPECIAL = (BEGIN, EMPTY, *(mention(slot) for slot in range(1, SLOTS + 1)))
+# of the prompt grammar: what heads a shot, a layer (camera, dialogue, …) and a time, and what a line stands in
+MARKERS = ("Shot", *(f"{layer.capitalize()}:" for layer in LAYERS), *"“”「」【】")
 
 
 class TextTokenizer:
@@ -41,12 +43,13 @@ class TextTokenizer:
         model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         model.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary,
+            vocab_size=vocabulary - len(MARKERS),
             special_tokens=[AddedToken(token, normalized=False) for token in SPECIAL],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
         model.train_from_iterator((normalised(prompt) for prompt in prompts), trainer)
+        model.add_tokens([AddedToken(marker, normalized=False) for marker in MARKERS])
         return cls(_matching_mentions_only(model))
 
     @property
@@ -88,7 +91,7 @@ class TextTokenizer:
         if not path.is_file():
             raise ValueError(f"{folder} lacks {FILE}; point at a folder written by save_pretrained")
         model = Tokenizer.from_file(str(path))
-        lacking = [token for token in SPECIAL if model.token_to_id(token) is None]
+        lacking = [token for token in (*SPECIAL, *MARKERS) if model.token_to_id(token) is None]
         if lacking:
             raise ValueError(
                 f"{path} lacks the token {lacking[0]!r}; train it with training/train_tokenizer.py"

@@ -27,6 +27,21 @@ def test_every_spelling_of_a_mention_is_one_slot_token(spelling):
     assert slots.index(2) == 1, "after the begin token comes the mention"
 
 
+def test_markers_of_the_grammar_are_single_tokens():
+    text = "Shot 2:\nSubject: [Image 1]\nDialogue: “hello”\nCamera: a slow pan to the left"
+    ids = SHIPPED.encode(text)
+    for marker in ("Shot", "Subject:", "Dialogue:", "Camera:", "“", "”"):
+        (token,) = SHIPPED.encode(marker)[1:]
+        assert ids.count(token) == 1, marker
+    assert SHIPPED.decode(ids) == text
+
+
+def test_a_vocabulary_trained_anew_has_the_markers_too():
+    tokenizer = TextTokenizer.train(["A man waves.", "The camera stays."] * 5, vocabulary=320)
+    assert len(tokenizer.encode("Light: low")) < len(tokenizer.encode("light: low"))
+    assert tokenizer.vocab_size <= 320
+
+
 def test_renumbering_moves_mentions_and_nothing_else():
     ids = SHIPPED.encode("[Image 1] looks at [Image 2].")
     moved = SHIPPED.renumber(ids, {1: 3, 2: 1})
