@@ -137,16 +137,28 @@ def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 class _GELU7(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        gate = x.to(torch.promote_types(x.dtype, torch.float32)).clamp(max=LIMIT)
-        sigmoid = (gate * SLOPE).sigmoid_()
-        ctx.save_for_backward(gate, sigmoid)
-        return (gate * sigmoid).to(x.dtype)
+        ctx.save_for_backward(x)
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for part, out in _blocks(x, y):
+            gate, sigmoid = _held(part)
+            out.copy_(gate.mul_(sigmoid))
+        return y
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
-        gate, sigmoid = ctx.saved_tensors
-        slope = _slope(sigmoid, gate * sigmoid).mul_(upstream)
-        return inside(slope, gate, -torch.inf, LIMIT).to(upstream.dtype)
+        (x,) = ctx.saved_tensors
+        d_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for part, incoming, out in _blocks(x, upstream, d_x):
+            gate, sigmoid = _held(part)
+            slope = _slope(sigmoid, gate * sigmoid).mul_(incoming)
+            out.copy_(inside(slope, gate, -torch.inf, LIMIT))
+        return d_x
+
+
+def _held(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The gate and its sigmoid, in float32 or better."""
+    gate = x.to(torch.promote_types(x.dtype, torch.float32)).clamp(max=LIMIT)
+    return gate, (gate * SLOPE).sigmoid_()
 
 
 def _slope(sigmoid: Tensor, swish: Tensor) -> Tensor:
