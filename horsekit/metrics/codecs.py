@@ -1,7 +1,8 @@
 """What a model's tokenizers keep of held-out clips, how fast they are, and how published ones compare."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -133,9 +134,10 @@ def _audio(tokenizer: LatentTokenizer, clips: int) -> Codec:
     }
     worst = max(by_language, key=lambda language: by_language[language]["mel_distance"])
     rate = tokenizer.spec.sample_rate
-    encode, decode = _speed(tokenizer, torch.rand(1, int(TIMED_SECONDS * rate)) - 0.5)
+    with _one_core():
+        encode, decode = _speed(tokenizer, torch.rand(1, int(TIMED_SECONDS * rate)) - 0.5)
     return Codec(
-        f"{tokenizer.spec.name}, {len(LANGUAGES)} languages",
+        f"{tokenizer.spec.name}, {len(LANGUAGES)} languages, on one core",
         f"{tokenizer.spec.rate}/s × {tokenizer.spec.dim}",
         rate / float(tokenizer.spec.rate) / tokenizer.spec.dim,
         float(tokenizer.spec.rate),
@@ -167,6 +169,16 @@ def _speed(tokenizer: LatentTokenizer, content: Tensor) -> tuple[float, float]:
     """Encoding and decoding of TIMED_SECONDS, as multiples of real time."""
     latents = tokenizer.encode(content)
     return _times(lambda: tokenizer.encode(content)), _times(lambda: tokenizer.decode(latents))
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _times(work: Callable[[], Tensor]) -> float:
