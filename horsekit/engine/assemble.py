@@ -47,6 +47,7 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
         audio_weight=config.objective.audio_weight,
         channel_weights=(weights[0] / weights[0].mean(), weights[1] / weights[1].mean()),
         first_weight=config.objective.first_weight,
+        apart=config.objective.apart,
         predicts=predicts,
     )
 

@@ -96,6 +96,7 @@ class ObjectiveConfig(Section):
     audio_weight: Annotated[float, Field(ge=0)] = 0.5
     channel_power: Share = 0.0
     first_weight: Positive = 1.0
+    apart: Share = 0.0
 
 
 class TrainConfig(Section):

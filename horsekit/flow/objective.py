@@ -48,14 +48,25 @@ class Objective:
     relative to the picture, whatever the token counts; channel_weights [C] of picture and sound, mean 1, let
     the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
-    predicts: what the model's output means (to_velocity).
+    apart: the share of samples whose sound has a noise level of its own, so that either can be read from the
+    other; predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
     audio_weight: float = 0.5
     channel_weights: tuple[Tensor | None, Tensor | None] = (None, None)
     first_weight: float = 1.0
+    apart: float = 0.0
     predicts: str = "velocity"
+
+    def levels(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Noise levels of the picture and the sound of each sample, [B, 2]."""
+        picture = training_levels(samples, self.shift, generator)
+        if not self.apart:
+            return picture[:, None].expand(-1, 2)
+        own = training_levels(samples, self.shift, generator)
+        apart = torch.rand(samples, generator=generator, device=generator.device) < self.apart
+        return torch.stack([picture, torch.where(apart, own, picture)], dim=1)
 
     def noisy(self, stream: Stream, sigma: Tensor, generator: torch.Generator) -> Noisy:
         """Corrupt what is to be generated; given tokens stay clean.
@@ -80,8 +91,7 @@ class Objective:
         Errors: ValueError when the loss is not finite, naming the modality.
         """
         stream = batch.main
-        levels = training_levels(len(stream.counts), self.shift, generator).to(stream.video.device)
-        sigma = levels[:, None].expand(-1, 2)
+        sigma = self.levels(len(stream.counts), generator).to(stream.video.device)
         noisy = self.noisy(stream, sigma, generator)
         output = model(batch.replace(main=noisy.stream))
         video_velocity, audio_velocity = (
@@ -95,8 +105,8 @@ class Objective:
         )
         video_error = self._token_error(video_velocity, noisy.targets[0], self.channel_weights[0])
         audio_error = self._token_error(audio_velocity, noisy.targets[1], self.channel_weights[1])
-        video, video_levels = self._mean(video_error, stream, Modality.VIDEO, levels)
-        audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, levels)
+        video, video_levels = self._mean(video_error, stream, Modality.VIDEO, sigma[:, 0])
+        audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, sigma[:, 1])
         total = self._weighted(video_error, stream) + self.audio_weight * audio
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):

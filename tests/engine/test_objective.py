@@ -44,3 +44,13 @@ def test_a_clips_first_latent_counts_as_often_as_asked(tmp_path):
     error = (torch.randn(stream.video.shape, generator=noise) - stream.video).square().mean(1)
     repeated = torch.cat([error, error[first], error[first]])
     torch.testing.assert_close(heavy.total, repeated.mean())
+
+
+def test_sound_has_a_level_of_its_own_as_often_as_asked():
+    levels = Objective(apart=0.25).levels(4000, torch.Generator().manual_seed(0))
+    share = (levels[:, 0] != levels[:, 1]).float().mean().item()
+    assert share == pytest.approx(0.25, abs=0.03)
+    assert levels[:, 1].mean().item() == pytest.approx(levels[:, 0].mean().item(), abs=0.02), (
+        "the same distribution"
+    )
+    assert torch.equal(*Objective().levels(8, torch.Generator().manual_seed(0)).unbind(1))
