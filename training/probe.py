@@ -17,6 +17,7 @@ from pathlib import Path
 from horsekit.engine.config import ROOT
 from horsekit.engine.log import read_log
 from horsekit.media import replacing
+from horsekit.tokenizers import load_tokenizers
 
 FIGURES = ("top1", "error", "margin", "faces")
 PARTS = ("text", "video", "audio")
@@ -25,7 +26,7 @@ TRAIN, EVALUATE = ROOT / "training" / "train.py", ROOT / "training" / "evaluate.
 
 def train(name: str, tokenizers: Path, minutes: float, out: Path, overrides: list[str]) -> Path:
     """Train the probe on a candidate's latents; returns the run's folder."""
-    cache = out / name / "latents"
+    cache = out / name / "latents" / load_tokenizers(tokenizers).digest
     keys = {
         "name": "run",
         "out": out / name,
@@ -33,6 +34,7 @@ def train(name: str, tokenizers: Path, minutes: float, out: Path, overrides: lis
         "data.path": cache / "train",
         "held_out.path": cache / "held-out",
         "max_minutes": minutes,
+        "resume": "never",
     }
     given = [f"{key}={value}" for key, value in keys.items()]
     config = str(ROOT / "configs" / "train" / "probe.yaml")

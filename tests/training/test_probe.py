@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from horsekit.engine.config import ROOT
+from horsekit.tokenizers import load_tokenizers
 
 SCRIPT = ROOT / "training" / "probe.py"
 SHIPPED = ROOT / "horsekit" / "weights" / "horse-tiny"
@@ -24,6 +25,8 @@ def test_a_candidate_is_trained_on_and_judged(tmp_path):
     assert figures["round trip"]["error"]["value"] < figures["model"]["error"]["value"], (
         "two steps teach nothing"
     )
+    digest = load_tokenizers(SHIPPED).digest
+    assert (tmp_path / "now" / "latents" / digest / "train").is_dir(), "other tokenizers, other latents"
     assert (tmp_path / "probe.png").stat().st_size and (tmp_path / "now" / "sheet.png").stat().st_size
 
 
