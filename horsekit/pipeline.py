@@ -146,6 +146,7 @@ class Pipeline:
         memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
         start = batches[0].main
         masks = [start.generate[start.modality == m, None] for m in (Modality.VIDEO, Modality.AUDIO)]
+        spreads = (self.tokenizers.video.spread, self.tokenizers.audio.spread)
         state = self._noise(start, requests, masks)
 
         def velocity(state: tuple[Tensor, ...], sigma: float) -> tuple[Tensor, ...]:
@@ -154,8 +155,10 @@ class Pipeline:
                 moved = batch.replace(main=batch.main.replace(video=state[0], audio=state[1]))
                 made = self.transformer(moved, memory)
                 velocities = (
-                    to_velocity(self.transformer.config.predicts, output, tokens, sigma) * mask
-                    for output, tokens, mask in zip((made.video, made.audio), state, masks, strict=True)
+                    to_velocity(self.transformer.config.predicts, output, tokens, sigma, spread) * mask
+                    for output, tokens, spread, mask in zip(
+                        (made.video, made.audio), state, spreads, masks, strict=True
+                    )
                 )
                 parts.append(tuple(velocities))
             return combine(branches, parts)

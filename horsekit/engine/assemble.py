@@ -37,15 +37,11 @@ def build_model(config: TrainConfig) -> UnifiedTransformer:
 
 
 def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) -> Objective:
-    """The loss the config asks for; channels that carry more may weigh more. predicts: as the model's config."""
-    weights = [
-        tokenizer.importance**config.objective.channel_power
-        for tokenizer in (tokenizers.video, tokenizers.audio)
-    ]
+    """The loss the config asks for. predicts: as the model's config."""
     return Objective(
         shift=config.objective.shift,
         audio_weight=config.objective.audio_weight,
-        channel_weights=(weights[0] / weights[0].mean(), weights[1] / weights[1].mean()),
+        spreads=(tokenizers.video.spread, tokenizers.audio.spread),
         first_weight=config.objective.first_weight,
         apart=config.objective.apart,
         predicts=predicts,

@@ -90,11 +90,10 @@ class LoraConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    """Fields of flow.Objective; channel_power: a channel weighs its share of picture or sound to it."""
+    """Fields of flow.Objective."""
 
     shift: Positive = 3.0
     audio_weight: Annotated[float, Field(ge=0)] = 0.5
-    channel_power: Share = 0.0
     first_weight: Positive = 1.0
     apart: Share = 0.0
 

@@ -20,8 +20,8 @@ LEVEL_BINS = 4
 class Losses:
     """`total` carries the gradient; the others are detached.
 
-    video, audio: mean squared velocity error per generated token and channel; by_level [L, 2]: the same in
-    L equal bins of σ, NaN where a bin is empty; tokens: generated (video, audio) tokens in the batch.
+    video, audio: mean squared velocity error per generated token and channel, NaN without such tokens; by_level
+    [L, 2]: the same in L equal bins of σ, NaN where a bin is empty; tokens: how many were generated.
     """
 
     total: Tensor
@@ -45,8 +45,8 @@ class Objective:
     """Mean squared error of the velocity v = ε − x₀ (SPEC §3.1), balanced between picture and sound.
 
     shift moves the training noise levels towards noise; audio_weight is the share of the sound in the loss
-    relative to the picture, whatever the token counts; channel_weights [C] of picture and sound, mean 1, let
-    the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
+    relative to the picture, whatever the token counts; spreads: the deviations [C] of picture and sound, which
+    let the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
     apart: the share of samples whose sound has a noise level of its own, so that either can be read from the
     other; predicts: what the model's output means (to_velocity).
@@ -54,7 +54,7 @@ class Objective:
 
     shift: float = 3.0
     audio_weight: float = 0.5
-    channel_weights: tuple[Tensor | None, Tensor | None] = (None, None)
+    spreads: tuple[Tensor | float, Tensor | float] = (1.0, 1.0)
     first_weight: float = 1.0
     apart: float = 0.0
     predicts: str = "velocity"
@@ -94,17 +94,7 @@ class Objective:
         sigma = self.levels(len(stream.counts), generator).to(stream.video.device)
         noisy = self.noisy(stream, sigma, generator)
         output = model(batch.replace(main=noisy.stream))
-        video_velocity, audio_velocity = (
-            to_velocity(self.predicts, made, tokens, level)
-            for made, tokens, level in zip(
-                (output.video, output.audio),
-                (noisy.stream.video, noisy.stream.audio),
-                noisy.levels,
-                strict=True,
-            )
-        )
-        video_error = self._token_error(video_velocity, noisy.targets[0], self.channel_weights[0])
-        audio_error = self._token_error(audio_velocity, noisy.targets[1], self.channel_weights[1])
+        video_error, audio_error = self._token_errors((output.video, output.audio), noisy)
         video, video_levels = self._mean(video_error, stream, Modality.VIDEO, sigma[:, 0])
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, sigma[:, 1])
         total = self._weighted(video_error, stream) + self.audio_weight * audio
@@ -117,12 +107,22 @@ class Objective:
             int((stream.generate & (stream.modality == m)).sum()) for m in (Modality.VIDEO, Modality.AUDIO)
         ]
         by_level = torch.stack([video_levels, audio_levels], dim=1)
-        return Losses(total, video.detach(), audio.detach(), by_level, (counts[0], counts[1]))
+        shown = [
+            loss.detach() if count else torch.full_like(loss, torch.nan)
+            for loss, count in zip((video, audio), counts, strict=True)
+        ]
+        return Losses(total, *shown, by_level, (counts[0], counts[1]))
 
-    @staticmethod
-    def _token_error(velocity: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
-        error = (velocity.float() - target.float()).square()
-        return (error if weights is None else error * weights.to(error)).mean(dim=1)
+    def _token_errors(self, outputs: tuple[Tensor, Tensor], noisy: Noisy) -> list[Tensor]:
+        """Mean squared velocity error of each token of the picture and of the sound, [N] each."""
+        errors = []
+        tokens = (noisy.stream.video, noisy.stream.audio)
+        for error, *of in zip(outputs, tokens, noisy.levels, self.spreads, noisy.targets, strict=True):
+            token, level, spread, target = of
+            if len(token):  # what is absent has no channels either
+                error = to_velocity(self.predicts, error, token, level, spread).float() - target.float()
+            errors.append(error.float().square().mean(dim=1))
+        return errors
 
     def _weighted(self, error: Tensor, stream: Stream) -> Tensor:
         """The mean over the picture's tokens to make, those of first latents counted first_weight times."""

@@ -73,11 +73,18 @@ class AudioTokenizer(LatentTokenizer):
     encoder_past = 1
 
     def __init__(
-        self, dim: int = 64, bands: int = 96, width: int = 192, blocks: int = 3, sample_rate: int = 16_000
+        self,
+        dim: int = 64,
+        bands: int = 96,
+        width: int = 192,
+        blocks: int = 3,
+        sample_rate: int = 16_000,
+        balance: float = 0.5,
     ) -> None:
         super().__init__()
         self.arguments = {
             "dim": dim, "bands": bands, "width": width, "blocks": blocks, "sample_rate": sample_rate,
+            "balance": balance,
         }  # fmt: skip
         rate = Fraction(clock.AUDIO_TOKENS_PER_SECOND)
         self.spec = TokenizerSpec(
@@ -90,9 +97,9 @@ class AudioTokenizer(LatentTokenizer):
         self.refiner = SpectrumRefiner(bands, width, blocks, spread_matrix(matrix))
 
     @property
-    def importance(self) -> Tensor:
-        """Each channel's share of what a latent carries."""
-        return self.basis.importance
+    def spread(self) -> Tensor:
+        """The deviation of each channel."""
+        return self.basis.spread(self.arguments["balance"])
 
     @property
     def samples_per_token(self) -> int:
@@ -105,7 +112,8 @@ class AudioTokenizer(LatentTokenizer):
         Errors: ValueError for NaN or no samples.
         """
         require_finite(media, "sound")
-        return self.basis.encode(rearrange(self.log_bands(media), "B (N f) K -> B N (f K)", f=FRAMES))
+        latents = self.basis.encode(rearrange(self.log_bands(media), "B (N f) K -> B N (f K)", f=FRAMES))
+        return latents * self.spread
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, N, C] to waveforms [B, 640·N]. Errors: ValueError for NaN."""
@@ -121,7 +129,7 @@ class AudioTokenizer(LatentTokenizer):
 
     def log_magnitude(self, latents: Tensor) -> Tensor:
         """Latents to log magnitudes [B, L, bins], with gradients."""
-        logs = rearrange(self.basis.decode(latents), "B N (f K) -> B (N f) K", f=FRAMES)
+        logs = rearrange(self.basis.decode(latents / self.spread), "B N (f K) -> B (N f) K", f=FRAMES)
         return self.refiner(logs)
 
     def positions(self, count: int, origin: float = 0.0) -> Tensor:
@@ -129,8 +137,9 @@ class AudioTokenizer(LatentTokenizer):
         return clock.audio_intervals(count, origin)
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The basis; the refiner may be trained further without making caches stale."""
-        return {k: v for k, v in self.state_dict().items() if k.startswith("basis.")}
+        """The basis and the spread; the refiner may be trained further without making caches stale."""
+        basis = {k: v for k, v in self.state_dict().items() if k.startswith("basis.")}
+        return {**basis, "spread": self.spread}
 
 
 def spectrum(waveform: Tensor, window: Tensor) -> Tensor:

@@ -16,10 +16,15 @@ class PatchBasis(nn.Module):
         self.register_buffer("basis", torch.eye(values, channels))
         self.register_buffer("deviation", torch.ones(channels))
 
-    @property
-    def importance(self) -> Tensor:
-        """Each channel's share of the variance that all channels carry, [C]."""
-        return self.deviation**2 / (self.deviation**2).sum()
+    def spread(self, balance: float) -> Tensor:
+        """Deviations of channels that keep their order of size, [C], mean square 1.
+
+        balance: 0 for all the same, 1 as among the values themselves. Where channels that carry more are
+        larger, they come out of the noise first and the details follow from them; the same noise on all
+        channels would have it all decided at once.
+        """
+        spread = self.deviation**balance
+        return spread / spread.square().mean().sqrt()
 
     def encode(self, patches: Tensor) -> Tensor:
         return (patches - self.mean) @ self.basis / self.deviation

@@ -73,9 +73,9 @@ class LatentTokenizer(nn.Module, ABC):
         """[start, end) of `count` latents in seconds, float64 [count, 2]."""
 
     @property
-    def importance(self) -> Tensor:
-        """How much of the media each channel carries, [C], sum 1: by default all the same."""
-        return torch.full((self.spec.dim,), 1 / self.spec.dim)
+    def spread(self) -> Tensor:
+        """The deviation of each channel, [C], mean square 1: by default all the same."""
+        return torch.ones(self.spec.dim)
 
     def encoder_stream(self) -> Stream:
         """Encode media as they come; equal to `encode` of the whole."""

@@ -72,10 +72,18 @@ class VideoTokenizer(LatentTokenizer):
     decoder_reach = (0, 0)
 
     def __init__(
-        self, dim: int = 96, patch: int = 16, width: int = 112, coarse: int = 144, blocks: int = 2
+        self,
+        dim: int = 96,
+        patch: int = 16,
+        width: int = 112,
+        coarse: int = 144,
+        blocks: int = 2,
+        balance: float = 0.75,
     ) -> None:
         super().__init__()
-        self.arguments = {"dim": dim, "patch": patch, "width": width, "coarse": coarse, "blocks": blocks}
+        self.arguments = {
+            "dim": dim, "patch": patch, "width": width, "coarse": coarse, "blocks": blocks, "balance": balance,
+        }  # fmt: skip
         rate = Fraction(clock.FRAMES_PER_SECOND, GROUP)
         self.spec = TokenizerSpec("linear-video", "video", dim, rate, (GROUP, patch, patch))
         self.patch = patch
@@ -100,9 +108,9 @@ class VideoTokenizer(LatentTokenizer):
         return first.sum().item(), later.sum().item()
 
     @property
-    def importance(self) -> Tensor:
-        """Each channel's share of what a later latent carries."""
-        return self.later.importance
+    def spread(self) -> Tensor:
+        """The deviation of each channel, in a first latent and, nearly, in later ones."""
+        return self.first.spread(self.arguments["balance"])
 
     def encode(self, media: Tensor) -> Tensor:
         """Frames [B, F, H, W, R] uint8 to latents [B, T, h, w, C].
@@ -115,7 +123,7 @@ class VideoTokenizer(LatentTokenizer):
         if height % self.patch or width % self.patch:
             raise ValueError(f"frames of {width}×{height}; both sides must be multiples of {self.patch}")
         first, later = self.to_patches(media.to(self.first.basis.dtype) / 127.5 - 1)
-        return torch.cat([self.first.encode(first), self.later.encode(later)], dim=1)
+        return torch.cat([self.first.encode(first), self.later.encode(later)], dim=1) * self.spread
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, T, h, w, C] to frames [B, F, H, W, R] uint8. Errors: ValueError for NaN."""
@@ -133,6 +141,7 @@ class VideoTokenizer(LatentTokenizer):
     def decode_linear(self, latents: Tensor) -> Tensor:
         """The linear part of the decoder alone: groups [B, T, 4, H, W, R], the first frame four times."""
         p = self.patch
+        latents = latents / self.spread
         first = rearrange(
             self.first.decode(latents[:, :1]), "B t h w (p q R) -> B t 1 (h p) (w q) R", p=p, q=p
         )
@@ -152,5 +161,6 @@ class VideoTokenizer(LatentTokenizer):
         return clock.video_intervals(count, origin)
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The two bases; the refiner may be trained further without making caches stale."""
-        return {k: v for k, v in self.state_dict().items() if k.startswith(("first.", "later."))}
+        """The bases and the spread; the refiner may be trained further without making caches stale."""
+        bases = {k: v for k, v in self.state_dict().items() if k.startswith(("first.", "later."))}
+        return {**bases, "spread": self.spread}

@@ -6,8 +6,9 @@ import pytest
 import tiny_run
 import torch
 
+from horsekit.dataset.sample import Recipe
 from horsekit.flow import Objective, training_levels
-from horsekit.sequence import Modality
+from horsekit.sequence import Modality, pack
 
 
 @pytest.mark.parametrize("predicts", ["velocity", "residual"])
@@ -44,6 +45,25 @@ def test_a_clips_first_latent_counts_as_often_as_asked(tmp_path):
     error = (torch.randn(stream.video.shape, generator=noise) - stream.video).square().mean(1)
     repeated = torch.cat([error, error[first], error[first]])
     torch.testing.assert_close(heavy.total, repeated.mean())
+
+
+def test_what_is_not_there_has_no_loss(tmp_path):
+    batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
+    pictured = batch.main.generate & (batch.main.modality != Modality.AUDIO)
+    batch = batch.replace(main=replace(batch.main, generate=pictured))
+    zero = lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)  # noqa: E731
+    losses = Objective()(zero, batch, torch.Generator().manual_seed(3))
+    assert losses.audio.isnan() and losses.total == losses.video
+
+
+@pytest.mark.parametrize("predicts", ["velocity", "residual"])
+def test_a_batch_without_sound_trains_the_picture(predicts):
+    source = torch.Generator().manual_seed(3)
+    samples = [replace(sample, audio=None) for sample in tiny_run.samples(2)]
+    batch = pack([Recipe().sequence(sample, tiny_run.Words(), source) for sample in samples])
+    losses = Objective(predicts=predicts)(tiny_run.model(), batch, source)
+    assert losses.audio.isnan() and losses.total.isfinite()
+    losses.total.backward()
 
 
 def test_sound_has_a_level_of_its_own_as_often_as_asked():

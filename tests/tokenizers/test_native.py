@@ -38,6 +38,22 @@ def test_principal_components_are_whitened():
     torch.testing.assert_close(latents.std(0), torch.ones(24), atol=0.02, rtol=0)
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_channels_that_carry_more_are_larger_by_the_balance(balance):
+    tokenizer = VideoTokenizer(dim=24, patch=8, width=16, coarse=16, blocks=1, balance=balance)
+    patches = torch.rand(2000, 192) * 2 - 1
+    patches[:, :40] *= 5
+    tokenizer.first.fit(patches)
+    spread = tokenizer.spread
+    assert spread.square().mean().item() == pytest.approx(1)
+    ratio = tokenizer.first.deviation[0] / tokenizer.first.deviation[-1]
+    assert (spread[0] / spread[-1]).item() == pytest.approx(ratio.item() ** balance, rel=1e-4)
+    picture = media(tokenizer, 1)
+    latents = tokenizer.encode(picture)
+    whitened = tokenizer.first.encode(tokenizer.to_patches(picture / 127.5 - 1)[0])
+    torch.testing.assert_close(latents, whitened * spread)
+
+
 def test_what_stands_still_has_the_latents_of_a_picture():
     tokenizer = video()
     picture = media(tokenizer, 1)
