@@ -25,7 +25,8 @@ def step_generator(seed: int, rank: int, step: int, stream: str = "draw") -> tor
 class Batches:
     """Samples in shuffled epochs, all of a batch from one bucket, drawn into tasks by the recipe.
 
-    batch_size counts samples per rank; ranks see disjoint parts of each epoch's order.
+    batch_size counts samples per rank, stills_batch_size (None: as many) those of a batch of single frames, which
+    are so much shorter; ranks see disjoint parts of each epoch's order.
     Errors: ValueError for a batch size below 1.
     """
 
@@ -36,14 +37,19 @@ class Batches:
     seed: int = 0
     rank: int = 0
     world: int = 1
+    stills_batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; use at least 1")
+        for name, size in (("batch_size", self.batch_size), ("stills_batch_size", self.stills_batch_size)):
+            if size is not None and size < 1:
+                raise ValueError(f"{name} is {size}; use at least 1")
         buckets = defaultdict(list)
         for index, bucket in enumerate(self.samples.buckets):
             buckets[bucket].append(index)
-        object.__setattr__(self, "_buckets", [torch.tensor(rows) for _, rows in sorted(buckets.items())])
+        stills = self.stills_batch_size or self.batch_size
+        sizes = [stills if shape[0] == 1 else self.batch_size for shape in sorted(buckets)]
+        rows = [torch.tensor(rows) for _, rows in sorted(buckets.items())]
+        object.__setattr__(self, "_buckets", list(zip(rows, sizes, strict=True)))
 
     def at(self, step: int) -> Batch:
         """The batch of a step on this rank."""
@@ -55,21 +61,20 @@ class Batches:
 
     def indices(self, step: int) -> list[int]:
         """Which samples the batch of a step holds."""
-        rows = self._bucket(step)
-        wanted = self.batch_size * self.world
-        first = step * wanted + self.rank * self.batch_size
-        places = range(first, first + self.batch_size)
+        rows, size = self._bucket(step)
+        first = (step * self.world + self.rank) * size
+        places = range(first, first + size)
         epochs = {place // len(rows): None for place in places}
         orders = {epoch: self._order(epoch, len(rows)) for epoch in epochs}
         return [int(rows[orders[place // len(rows)][place % len(rows)]]) for place in places]
 
-    def _bucket(self, step: int) -> torch.Tensor:
-        """Buckets take turns in proportion to their size; every rank picks the same one."""
+    def _bucket(self, step: int) -> tuple[torch.Tensor, int]:
+        """Buckets take turns in proportion to their batches; every rank picks the same one."""
         if len(self._buckets) == 1:
             return self._buckets[0]
-        sizes = torch.tensor([float(len(rows)) for rows in self._buckets])
+        batches = torch.tensor([len(rows) / size for rows, size in self._buckets])
         generator = step_generator(self.seed, 0, step, "order")
-        return self._buckets[int(torch.multinomial(sizes, 1, generator=generator))]
+        return self._buckets[int(torch.multinomial(batches, 1, generator=generator))]
 
     def _order(self, epoch: int, count: int) -> torch.Tensor:
         return torch.randperm(count, generator=step_generator(self.seed, 0, -1 - epoch, "order"))

@@ -1,4 +1,8 @@
-"""Latents of rendered clips, shard by shard: `python -m horsekit.dataset.stage FOLDER --clips 8192`."""
+"""Latents of rendered clips, shard by shard: `python -m horsekit.dataset.stage FOLDER --clips 8192`.
+
+With `--stills` they are single frames: a still costs a small part of a clip to render and to train on, and shows as
+much of who is who.
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -7,11 +11,15 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
+from horsekit import clock
 from horsekit.dataset.latents import write_shard
 from horsekit.dataset.sample import LatentSample
-from horsekit.stage import Script, portrait, stage_batch
+from horsekit.prompt import Prompt
+from horsekit.stage import Script, portrait, random_mouths, render, stage_batch
+from horsekit.stage.seeding import generator
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 
 SHARD = 128
@@ -22,8 +30,8 @@ RENDERED_TOGETHER = 16
 class StagePlan:
     """What to render: clip i of a plan is a pure function of (first_seed + i, split, seconds, size).
 
-    portraits: reference pictures per character; wordings: prompts per clip; pairs: share of clips with two
-    characters in the shot.
+    stills: one frame each, without sound, the mouth open or shut at random; portraits: reference pictures per
+    character; wordings: prompts per clip; pairs: share of clips with two characters in the shot.
     """
 
     folder: Path
@@ -33,6 +41,7 @@ class StagePlan:
     split: str = "train"
     seconds: float = 1.28
     size: int = 64
+    stills: bool = False
     portraits: int = 4
     wordings: int = 3
     pairs: float = 0.15
@@ -64,14 +73,13 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
     for start in range(0, len(seeds), RENDERED_TOGETHER):
         chunk = seeds[start : start + RENDERED_TOGETHER]
         scripts = [draw(plan, seed) for seed in chunk]
-        takes = stage_batch(scripts, size=plan.size)
-        video = tokenizers.video.encode(torch.stack([clip.frames for clip, _ in takes]))
-        audio = tokenizers.audio.encode(torch.stack([clip.waveform[:, 0] for clip, _ in takes]))
+        video, audio = (_still_latents if plan.stills else _clip_latents)(scripts, plan.size, tokenizers)
         for row, (script, seed) in enumerate(zip(scripts, chunk, strict=True)):
+            numbers = range(seed * plan.wordings, (seed + 1) * plan.wordings)
             yield LatentSample(
                 video[row],
-                audio[row],
-                tuple(script.prompt(seed * plan.wordings + k) for k in range(plan.wordings)),
+                None if audio is None else audio[row],
+                tuple(_still_prompt(script, n) if plan.stills else script.prompt(n) for n in numbers),
                 {
                     slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
                     for slot, character in enumerate(script.characters, start=1)
@@ -82,7 +90,28 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
 def draw(plan: StagePlan, seed: int) -> Script:
     """The script of a seed; whether it has one character or two depends on the seed alone."""
     pair = torch.rand((), generator=torch.Generator().manual_seed(seed)) < plan.pairs
-    return Script.draw(seed, split=plan.split, seconds=plan.seconds, characters=2 if pair else 1)
+    seconds, speaking = (clock.duration(1), False) if plan.stills else (plan.seconds, None)
+    return Script.draw(seed, plan.split, seconds, characters=2 if pair else 1, speaking=speaking)
+
+
+def _clip_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, Tensor]:
+    takes = stage_batch(scripts, size)
+    video = tokenizers.video.encode(torch.stack([clip.frames for clip, _ in takes]))
+    return video, tokenizers.audio.encode(torch.stack([clip.waveform[:, 0] for clip, _ in takes]))
+
+
+def _still_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, None]:
+    mouths = [
+        random_mouths(len(script.characters), generator(script.seed, "still"))[:, None] for script in scripts
+    ]
+    views = render([script.scene for script in scripts], mouths, size)
+    return tokenizers.video.encode(torch.stack([view.frames for view in views])), None
+
+
+def _still_prompt(script: Script, number: int) -> str:
+    """What can be seen of a shot in one frame, in words."""
+    layers = script.layers(number)
+    return Prompt.of({name: layers[name] for name in ("subject", "camera", "light", "setting")}).text()
 
 
 def _portraits(plan: StagePlan, character, seed: int, tokenizers: Tokenizers) -> torch.Tensor:
@@ -99,6 +128,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("train", "held_out"), default="train")
     parser.add_argument("--seconds", type=float, default=1.28)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--stills", action="store_true", help="single frames without sound")
     parser.add_argument("--workers", type=int, default=2)
     options = vars(parser.parse_args())
     workers = options.pop("workers")

@@ -102,7 +102,8 @@ class TrainConfig(Section):
     """A training run.
 
     model: for pretrain a preset or a JSON file of TransformerConfig, otherwise a model that ships with
-    horsekit or a folder of weights. batch_size: samples per process and backward pass. max_minutes: a time
+    horsekit or a folder of weights. batch_size: samples per process and backward pass, stills_batch_size the
+    same for single frames (null: as many). max_minutes: a time
     budget; the run ends, and the rate has fallen, when steps or minutes are used up, whichever is first.
     *_every: in steps, 0 for never. precision: of the products; auto is bf16 where the device is faster with
     it. zero: which file of configs/deepspeed/ is used.
@@ -117,6 +118,7 @@ class TrainConfig(Section):
     data: DataConfig
     held_out: DataConfig | None = None
     batch_size: Annotated[int, Field(gt=0)]
+    stills_batch_size: Annotated[int, Field(gt=0)] | None = None
     accumulation: Annotated[int, Field(gt=0)] = 1
     steps: Annotated[int, Field(gt=0)]
     max_minutes: Positive | None = None
@@ -156,11 +158,6 @@ class TrainConfig(Section):
     def folder(self) -> Path:
         """The run's folder, relative to the repository unless `out` is absolute."""
         return Path(self.out) / self.name
-
-    @property
-    def clips_per_step(self) -> int:
-        """Samples that one process sees in a step."""
-        return self.batch_size * self.accumulation
 
     def to_yaml(self) -> str:
         """The form that load_config reads."""

@@ -58,11 +58,13 @@ class Stretch:
     """The steps since the last report, the seconds they took, and the last one's gradient before clipping."""
 
     steps: int = 0
+    clips: int = 0
     seconds: float = 0.0
     norm: float = 0.0
 
-    def add(self, norm: float, seconds: float) -> None:
-        self.steps, self.seconds, self.norm = self.steps + 1, self.seconds + seconds, norm
+    def add(self, clips: int, norm: float, seconds: float) -> None:
+        self.steps, self.clips, self.norm = self.steps + 1, self.clips + clips, norm
+        self.seconds += seconds
 
 
 def train(
@@ -158,11 +160,13 @@ class Run:
         factor = rate_factor(step, used, config.schedule)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
+        clips = 0
         for part in range(config.accumulation):
             micro = step * config.accumulation + part
             batch = self.batches.at(micro).to(self.place.device)
             generator = step_generator(config.seed + NOISE_STREAM, self.place.rank, micro)
             losses = self.objective(self.engine, batch, generator)
+            clips += len(batch.main.counts) * self.place.world
             self.engine.backward(losses.total)
             self.meter.add(losses)
             if config.zero == 0 and part == config.accumulation - 1:
@@ -171,9 +175,9 @@ class Run:
         if config.zero:
             norm = self.engine.get_global_grad_norm()
         self.progress.step += 1
-        self.progress.samples += config.clips_per_step * self.place.world
+        self.progress.samples += clips
         self.ema.update(self.progress.step)
-        self.since_report.add(float(norm), time.monotonic() - begun)
+        self.since_report.add(clips, float(norm), time.monotonic() - begun)
 
     def _trainable(self) -> list[nn.Parameter]:
         return [p for p in self.engine.module.parameters() if p.requires_grad]
@@ -192,7 +196,6 @@ class Run:
         self.since_report = Stretch()
         if self.log is None:
             return
-        clips = done.steps * self.config.clips_per_step * self.place.world
         used = self._used()
         record = {
             "step": self.progress.step,
@@ -202,7 +205,7 @@ class Run:
             **means,
             "lr": self.engine.optimizer.param_groups[-1]["lr"],
             "grad_norm": round(done.norm, 4),
-            "clips_per_second": round(clips / done.seconds, 2),
+            "clips_per_second": round(done.clips / done.seconds, 2),
             "eta_seconds": round(60 * self.progress.minutes * max(0.0, 1 - used) / used, 1),
         }
         self.log.write(record)

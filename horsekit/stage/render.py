@@ -103,9 +103,14 @@ def portrait(character: Character, seed: int, size: int = 64, device: torch.devi
         Background(seed),
         head_pose=torch.tensor(pose)[None, None],
     )
-    mouth = torch.tensor([uniform(source, 0.0, 1.0) for _ in range(5)])
-    mouth[0] = mouth[0] * (mouth[0] > 0.4)  # as often shut as open
-    return render([scene], [mouth[None, None]], size, device=device)[0].frames[0]
+    return render([scene], [random_mouths(1, source)[:, None]], size, device=device)[0].frames[0]
+
+
+def random_mouths(characters: int, source: torch.Generator) -> Tensor:
+    """Mouths that need not belong to a sound, [C, 5], four in ten of them shut."""
+    mouths = torch.rand(characters, 5, generator=source)
+    mouths[:, 0] *= mouths[:, 0] > 0.4
+    return mouths
 
 
 def _views(

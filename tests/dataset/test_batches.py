@@ -54,6 +54,17 @@ def test_a_batch_never_mixes_buckets(words):
     assert len(found) == 2
 
 
+def test_stills_come_in_batches_of_their_own_size(words):
+    dataset = LatentDataset.of(samples(40, 3) + samples(60, 1))
+    sizes = {3: set(), 1: set()}
+    for step in range(40):
+        indices = Batches(dataset, words, 4, stills_batch_size=6).indices(step)
+        sizes[dataset.buckets[indices[0]][0]].add(len(indices))
+    assert sizes == {3: {4}, 1: {6}}
+    with pytest.raises(ValueError, match="stills_batch_size is 0"):
+        Batches(dataset, words, 4, stills_batch_size=0)
+
+
 def test_latents_survive_the_disk(tmp_path):
     written = samples(5)
     write_shard(written[:3], tmp_path / "shard-0")
