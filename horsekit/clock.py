@@ -62,6 +62,11 @@ def frame_times(frames: int) -> Tensor:
     return torch.arange(frames, dtype=torch.float64) / FRAMES_PER_SECOND
 
 
+def latent_places(seconds: Tensor) -> Tensor:
+    """Where moments lie on the time axis of video latents: audio token n, which starts at n/25 s, at n/4."""
+    return seconds * FRAMES_PER_SECOND / FRAMES_PER_LATENT
+
+
 def video_intervals(latents: int, origin: float = 0.0, group: int = FRAMES_PER_LATENT) -> Tensor:
     """[start, end) of each video latent in seconds, float64 [T, 2]; `origin` is the clip's own start."""
     ends = torch.arange(latents, dtype=torch.float64) * group + 1

@@ -22,7 +22,7 @@ from horsekit.adapters.references import (
 )
 from horsekit.flow import SAMPLERS, Guidance, Step, combine, schedule, to_velocity
 from horsekit.media import Clip, Picture, Sound
-from horsekit.prompt import checked
+from horsekit.prompt import PromptError, checked, timed_lines
 from horsekit.sequence import (
     Batch,
     Modality,
@@ -185,14 +185,26 @@ class Pipeline:
             picture = request.first_frame
             picture = picture if isinstance(picture, Picture) else Picture.open(picture)
             video[0] = encode_picture(picture, self.tokenizers.video, self.settings.size)[0]
-        ids = self.tokenizers.text.encode(prompt)
         return TokenSequence(
             (
                 video_segment(video, Role.GENERATE, given_latents=int(request.first_frame is not None)),
                 self._audio(request, frames),
-                text_segment(torch.tensor(ids), torch.tensor(self.tokenizers.text.slots(ids))),
+                self._words(prompt, clock.duration(frames)),
                 *encode_references(slots, self.tokenizers.video, self.settings.size),
             )
+        )
+
+    def _words(self, prompt: str, seconds: float) -> Segment:
+        for line in timed_lines(prompt):
+            if line.end > seconds:
+                raise PromptError(
+                    f"a line is timed until {line.end:g} s, but the clip has {seconds:g} s; let it end earlier or "
+                    "ask for a longer clip"
+                )
+        tokenizer = self.tokenizers.text
+        ids = tokenizer.encode(prompt)
+        return text_segment(
+            torch.tensor(ids), torch.tensor(tokenizer.slots(ids)), times=tokenizer.positions(prompt)
         )
 
     def _audio(self, request: Request, frames: int) -> Segment:
@@ -218,8 +230,7 @@ class Pipeline:
         """The same sequence with its words or its pictures withheld."""
         video, audio, words, *pictures = sequence.segments
         if not text:
-            ids = self.tokenizers.text.empty
-            words = text_segment(torch.tensor(ids), torch.tensor(self.tokenizers.text.slots(ids)))
+            words = text_segment(torch.tensor(self.tokenizers.text.empty))
         return TokenSequence((video, audio, words, *(pictures if references else ())))
 
     @staticmethod

@@ -1,7 +1,8 @@
 """Layered prompts and their text: shots, layers, and mentions of reference pictures.
 
 A prompt names, shot by shot, who is seen (subject), what they do (action), what they say (dialogue),
-how the camera moves, how the light falls, what is heard and where it happens.
+how the camera moves, how the light falls, what is heard and where it happens. A line of dialogue may have its
+time: `"Good morning" (0.2-1.1 s)`.
 """
 
 import re
@@ -71,6 +72,37 @@ def checked(text: str, references: int | None = None) -> str:
             "add the picture or drop the mention"
         )
     return text
+
+
+@dataclass(frozen=True)
+class TimedLine:
+    """A line of dialogue that has its time: the words text[first:last] are said from `start` to `end` seconds."""
+
+    first: int
+    last: int
+    start: float
+    end: float
+
+
+def timed_lines(text: str) -> tuple[TimedLine, ...]:
+    """The lines that have a time. Errors: PromptError for one that ends before it starts."""
+    lines = []
+    for match in _TIMED.finditer(text):
+        start, end = map(float, re.findall(_SECONDS, match["time"]))
+        if start >= end:
+            raise PromptError(
+                f"the line {match['quote']} is timed from {start:g} to {end:g} s; let it end after it starts"
+            )
+        lines.append(TimedLine(match.start("quote") + 1, match.end("quote") - 1, start, end))
+    return tuple(lines)
+
+
+def with_time(text: str, start: float, end: float) -> str:
+    """The text with a time behind its first quoted line. Errors: PromptError when nothing is quoted."""
+    quote = _QUOTE.search(text)
+    if quote is None:
+        raise PromptError(f"{text!r} quotes no line that could be timed; put the words in quotation marks")
+    return f"{text[: quote.end()]} ({start:.2f}-{end:.2f} s){text[quote.end() :]}"
 
 
 @dataclass(frozen=True)
@@ -157,7 +189,12 @@ _HEADER = re.compile(
 )
 _LABEL = re.compile(rf"^\s*(?P<name>{'|'.join(LAYERS)})\s*[:：]\s*", re.IGNORECASE | re.MULTILINE)
 _QUOTE = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」")
-_SENTENCE_END = re.compile(r"[.!?]+[\"”」)]?(?=\s+[^a-z\s]|$)|[。！？]+[”」]?|\n")
+_SECONDS = r"\d+(?:\.\d+)?"
+_TIME = rf"\(\s*{_SECONDS}\s*[-–—]\s*{_SECONDS}\s*s\s*\)"
+_TIMED = re.compile(rf"(?P<quote>{_QUOTE.pattern})\s*(?P<time>{_TIME})")
+_SENTENCE_END = re.compile(
+    rf"[.!?]+[\"”」)]?(?:\s*{_TIME})?(?=\s+[^a-z\s]|$)(?!\s*{_TIME})|[。！？]+[”」]?(?:\s*{_TIME})?|\n"
+)
 
 # Tried in this order; the first layer with a cue in the sentence takes it.
 _CUES = {

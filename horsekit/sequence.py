@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import pad
 
-from horsekit.clock import FRAMES_PER_LATENT
+from horsekit.clock import FRAMES_PER_LATENT, latent_places
 
 MAX_SLOTS, MAX_REFERENCES = 4, 9  # characters, and pictures of them all, that condition a clip
 SLOT_GAP = 10  # latent times between the reference pictures of one slot and those of the next
@@ -160,10 +160,13 @@ def audio_segment(
     )
 
 
-def text_segment(values: Tensor, slots: Tensor | None = None, style: str = "v2") -> Segment:
+def text_segment(
+    values: Tensor, slots: Tensor | None = None, style: str = "v2", times: Tensor | None = None
+) -> Segment:
     """Text ids [N] or encoder states [N, C]. slots [N]: the subject a token mentions, 0 for none.
 
-    Style v2 puts all words at time 0, v1 spreads them over one latent time (SPEC §1.5).
+    times: [N, 2], when a token is said, in seconds, NaN for no time; such a token stands where the sound of its
+    start does. Of all others style v2 puts them at time 0, v1 spreads them over one latent time (SPEC §1.5).
     """
     count = len(values)
     if count == 0:
@@ -173,11 +176,18 @@ def text_segment(values: Tensor, slots: Tensor | None = None, style: str = "v2")
     if slots is not None and len(slots) != count:
         raise ValueError(f"{len(slots)} slots for {count} text tokens; give one for each")
     first, reference = (-count, 1) if style == "v2" else (0, 2)
+    coords = _coords(_line_places(count, first), (count, 1, 1), (reference, 1, 1))
+    if times is not None:
+        if times.shape != (count, 2):
+            raise ValueError(f"times of shape {list(times.shape)} for {count} text tokens; give [{count}, 2]")
+        timed = times[:, 0].isfinite()
+        places = pad(latent_places(times[timed, :1]), (0, 2))
+        coords[timed] = _coords(places, (2, 1, 1), (2, 1, 1))  # sizes of 2 leave a place as it is
     return Segment(
         Modality.TEXT,
         Role.GIVEN,
         values,
-        _coords(_line_places(count, first), (count, 1, 1), (reference, 1, 1)),
+        coords,
         torch.zeros(count, dtype=torch.long) if slots is None else slots,
         torch.zeros(count, dtype=torch.bool),
     )

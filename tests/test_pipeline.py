@@ -119,6 +119,7 @@ BAD = [
     ({"prompt": ""}, ValueError, "prompt"),
     ({"prompt": "x" * 100_000}, ValueError, "100[,_]?000"),
     ({"prompt": "[Image 3] waves."}, ValueError, r"\[Image 3\]"),
+    ({"prompt": '[Image 1] says "hello" (0.1-0.9 s).'}, ValueError, "until 0.9 s, but the clip has 0.36 s"),
     ({"seconds": 0}, ValueError, "seconds"),
     ({"seconds": float("nan")}, ValueError, "seconds"),
     ({"seconds": 60}, ValueError, "up to 1.28 s"),

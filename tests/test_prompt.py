@@ -2,7 +2,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from horsekit.prompt import LAYERS, MAX_CHARACTERS, Prompt, PromptError, Shot, checked, mentions, normalised
+from horsekit.prompt import (
+    LAYERS,
+    MAX_CHARACTERS,
+    Prompt,
+    PromptError,
+    Shot,
+    TimedLine,
+    checked,
+    mentions,
+    normalised,
+    timed_lines,
+    with_time,
+)
 
 SPELLINGS = (
     "[Image 2]",
@@ -81,6 +93,29 @@ def test_shots_with_timecodes_read_back():
     text = prompt.text(labels=True)
     assert "[00:00-00:01.280]" in text and "[00:01.280-01:04.500]" in text
     assert Prompt.parse(text) == prompt
+
+
+def test_a_line_is_timed_and_its_words_are_found_again():
+    text = with_time('[Image 1] says: "Good morning." The camera pans.', 0.2, 1.128)
+    assert text == '[Image 1] says: "Good morning." (0.20-1.13 s) The camera pans.'
+    (line,) = timed_lines(text)
+    assert text[line.first : line.last] == "Good morning."
+    assert (line.start, line.end) == (0.2, 1.13)
+    assert timed_lines('"One" (0.5 – 1 s), then 「二」(1-2.5s) and "three" (maybe).') == (
+        TimedLine(1, 4, 0.5, 1.0),
+        TimedLine(25, 26, 1.0, 2.5),
+    )
+    assert Prompt.parse('"Good." (0-1 s), says [Image 1]. He nods.').shots[0].action == "He nods."
+    parsed = Prompt.parse(text).shots[0]
+    assert parsed.dialogue == '[Image 1] says: "Good morning." (0.20-1.13 s)'
+    assert parsed.camera == "The camera pans."
+
+
+def test_a_line_that_cannot_be_timed_is_named():
+    with pytest.raises(PromptError, match='"hi" is timed from 2 to 1 s'):
+        timed_lines('She says "hi" (2-1 s).')
+    with pytest.raises(PromptError, match="quotes no line"):
+        with_time("She is silent.", 0, 1)
 
 
 def test_numbered_shots_read_back():

@@ -106,6 +106,23 @@ def test_words_of_the_base_model_share_one_angle_and_of_the_second_stage_do_not(
     assert (sin[:, 0].diff() > 0).all()
 
 
+def test_timed_words_stand_beside_the_sound_of_their_moment():
+    audio, times = audio_segment(torch.zeros(33, 3)), torch.full((4, 2), torch.nan, dtype=torch.float64)
+    times[1:3] = torch.tensor([[0.4, 0.6], [0.6, 1.0]])
+    words = text_segment(torch.arange(4), times=times)
+    bands = torch.tensor([1.0, 0.1])
+    for timed, heard, plain in zip(
+        rotary(words.coords, bands),
+        rotary(audio.coords, bands),
+        rotary(text_segment(torch.arange(4)).coords, bands),
+        strict=True,
+    ):
+        torch.testing.assert_close(timed[1:3], heard[[10, 15]])
+        assert torch.equal(timed[[0, 3]], plain[[0, 3]])
+    with pytest.raises(ValueError, match=r"\[4, 2\]"):
+        text_segment(torch.arange(4), times=times[:3])
+
+
 def test_references_have_a_stream_of_their_own_outside_the_clip():
     batch = pack([laid_out(*sample((2, 2, 2, 3, 2)), pictures=k) for k in (2, 0, 1)])
     assert batch.owners == (0, 0, 2)

@@ -103,11 +103,10 @@ class Recipe:
         self, sample: LatentSample, slots: dict[int, int], text: TextTokenizer, generator: torch.Generator
     ) -> Segment:
         if _chance(self.text_drop, generator):
-            ids = text.empty
-        else:
-            choice = int(torch.randint(len(sample.prompts), (), generator=generator))
-            ids = text.renumber(text.encode(sample.prompts[choice]), slots)
-        return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)))
+            return text_segment(torch.tensor(text.empty))
+        prompt = sample.prompts[int(torch.randint(len(sample.prompts), (), generator=generator))]
+        ids = text.renumber(text.encode(prompt), slots)
+        return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 
     def _references(
         self, sample: LatentSample, slots: dict[int, int], generator: torch.Generator

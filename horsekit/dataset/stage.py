@@ -31,7 +31,8 @@ class StagePlan:
     """What to render: clip i of a plan is a pure function of (first_seed + i, split, seconds, size).
 
     stills: one frame each, without sound, the mouth open or shut at random; portraits: reference pictures per
-    character; wordings: prompts per clip; pairs: share of clips with two characters in the shot.
+    character; wordings: prompts per clip, the last with the time of its line; pairs: share of clips with two
+    characters in the shot.
     """
 
     folder: Path
@@ -75,11 +76,13 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
         scripts = [draw(plan, seed) for seed in chunk]
         video, audio = (_still_latents if plan.stills else _clip_latents)(scripts, plan.size, tokenizers)
         for row, (script, seed) in enumerate(zip(scripts, chunk, strict=True)):
-            numbers = range(seed * plan.wordings, (seed + 1) * plan.wordings)
+            numbers = [seed * plan.wordings + k for k in range(plan.wordings)]
             yield LatentSample(
                 video[row],
                 None if audio is None else audio[row],
-                tuple(_still_prompt(script, n) if plan.stills else script.prompt(n) for n in numbers),
+                tuple(_still_prompt(script, n) for n in numbers)
+                if plan.stills
+                else tuple(script.prompt(n, timed=n == numbers[-1]) for n in numbers),
                 {
                     slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
                     for slot, character in enumerate(script.characters, start=1)

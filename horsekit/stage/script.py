@@ -13,7 +13,7 @@ from torch import Tensor
 
 from horsekit.clock import duration, frame_count, frame_times, sample_count
 from horsekit.media import Clip
-from horsekit.prompt import LAYERS, Prompt
+from horsekit.prompt import LAYERS, Prompt, with_time
 from horsekit.stage import wording
 from horsekit.stage.ambience import AMBIENCES, ambience
 from horsekit.stage.background import Background
@@ -183,9 +183,16 @@ class Script:
             "setting": wording.setting(self.background, source, self.split),
         }
 
-    def prompt(self, seed: int = 0, references: bool = True) -> str:
-        """The clip as a prompt of some 25 to 60 words: a layer is left out now and then, the order varies."""
+    def prompt(self, seed: int = 0, references: bool = True, timed: bool = False) -> str:
+        """The clip as a prompt of some 25 to 60 words: a layer is left out now and then, the order varies.
+
+        timed: the spoken line with the time at which it is said.
+        """
         layers = self.layers(seed, references)
+        if timed and self.line:
+            speech = self.line.speech
+            times = (self.line.start + speech.start, self.line.start + speech.end)
+            layers["dialogue"] = with_time(layers["dialogue"], *times)
         source = generator(self.seed, f"order {seed}")
         kept = [name for name in LAYERS if uniform(source, 0, 1) >= _LEFT_OUT[name]]
         unnamed = not references or len(self.characters) == 2 or self.line is None

@@ -21,6 +21,7 @@ from horsekit import clock
 from horsekit.media.sound import resample
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
 from horsekit.tokenizers.streaming import StepStream, Stream
+from horsekit.tokenizers.text import spoken_times
 from horsekit.tokenizers.wan_keys import is_original, to_diffusers
 
 EXTRA = "pip install 'horsekit[pretrained]'"
@@ -313,6 +314,11 @@ class T5GemmaStates:
         ids = self.tokenizer(text, return_tensors="pt", padding=False, truncation=False).input_ids
         states = self.model(input_ids=ids.to(self.model.device)).last_hidden_state[0]
         return states[: self.LIMIT].half().float()  # published models were fed what float16 keeps of them
+
+    def positions(self, text: str) -> Tensor:
+        """[start, end) of each state in seconds, float64 [N, 2]: see spoken_times."""
+        found = self.tokenizer(text, return_offsets_mapping=True, truncation=False)
+        return spoken_times(text, found.offset_mapping)[: self.LIMIT]
 
     @classmethod
     def from_pretrained(cls, source: Path | str, dtype: torch.dtype = torch.bfloat16) -> Self:

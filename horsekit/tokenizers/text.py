@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 
 from horsekit.media import replacing
-from horsekit.prompt import LAYERS, normalised
+from horsekit.prompt import LAYERS, normalised, timed_lines
 
 FILE = "tokenizer.json"
 BEGIN, EMPTY = "<begin>", "<empty>"
@@ -66,6 +68,11 @@ class TextTokenizer:
         """Ids, beginning with the begin token; mentions are brought to one spelling first."""
         return [self._model.token_to_id(BEGIN), *self._model.encode(normalised(text)).ids]
 
+    def positions(self, text: str) -> Tensor:
+        """[start, end) of each token of a text in seconds, float64 [N, 2]: see spoken_times."""
+        text = normalised(text)
+        return spoken_times(text, [(0, 0), *self._model.encode(text).offsets])
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, without begin and empty tokens."""
         hidden = {self._model.token_to_id(BEGIN), *self.empty}
@@ -102,6 +109,20 @@ class TextTokenizer:
     def digest(self) -> str:
         """A fingerprint of the vocabulary."""
         return hashlib.sha256(self._model.to_str().encode()).hexdigest()[:16]
+
+
+def spoken_times(text: str, offsets: Iterable[tuple[int, int]]) -> Tensor:
+    """[start, end) in seconds of tokens that cover text[first:last] each, float64 [N, 2].
+
+    NaN but for the words of timed lines, which share out their line's time by their letters.
+    """
+    spans = torch.tensor([*offsets], dtype=torch.float64)
+    times = torch.full_like(spans, torch.nan)
+    for line in timed_lines(text):
+        words = (spans[:, 0] >= line.first) & (spans[:, 1] <= line.last) & (spans[:, 1] > spans[:, 0])
+        rate = (line.end - line.start) / (line.last - line.first)
+        times[words] = line.start + (spans[words] - line.first) * rate
+    return times
 
 
 def _matching_mentions_only(model: Tokenizer) -> Tokenizer:

@@ -1,6 +1,7 @@
 """A stand-in for a text tokenizer."""
 
 import pytest
+import torch
 
 
 class Words:
@@ -10,6 +11,9 @@ class Words:
 
     def encode(self, text):
         return [11] + [50 + len(word) for word in text.split()]
+
+    def positions(self, text):
+        return torch.full((1 + len(text.split()), 2), torch.nan, dtype=torch.float64)
 
     def slots(self, ids):
         return [i - 10 if 10 < i < 20 else 0 for i in ids]

@@ -40,6 +40,9 @@ class Words:
     def encode(self, text: str) -> list[int]:
         return [2 + len(word) % 8 for word in text.split()] + [10]
 
+    def positions(self, text: str) -> torch.Tensor:
+        return torch.full((len(text.split()) + 1, 2), torch.nan, dtype=torch.float64)
+
     def slots(self, ids: list[int]) -> list[int]:
         return [i - 9 if 10 <= i < 14 else 0 for i in ids]
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from horsekit.prompt import layer_of, mentions
+from horsekit.prompt import layer_of, mentions, timed_lines
 from horsekit.stage import MOVES, Background, CameraMove, Character, Light, phrases, wording
 from horsekit.stage.lines import lines
 from horsekit.stage.phrases import listed, phrasings
@@ -94,6 +94,19 @@ def test_words_follow_the_facts():
             assert re.search("in|closer|nearer|forward", push) and re.search("quick|fast|swift", push)
             said = wording.dialogue("[Image 2]", "bis bald", "German", source, split)
             assert '"bis bald"' in said and "[Image 2]" in said and "German" in said
+
+
+def test_a_prompt_can_tell_when_its_line_is_said():
+    for script in drawn("train", 12):
+        lines = timed_lines(script.prompt(3, timed=True))
+        assert not timed_lines(script.prompt(3))
+        if script.line is None:
+            assert not lines
+            continue
+        spoken = [p for p in script.phonemes if p.symbol]
+        assert [(line.start, line.end) for line in lines] == [
+            pytest.approx((spoken[0].start, spoken[-1].end), abs=0.006)
+        ]
 
 
 def test_prompts_read_well_and_keep_to_their_length():

@@ -148,6 +148,12 @@ def t5gemma(folder):
     return T5GemmaStates.from_pretrained(folder, dtype=torch.float32)
 
 
+def test_states_of_a_timed_line_have_their_time(tmp_path):
+    times = t5gemma(tmp_path).positions('a "fox a" (1-2 s)')
+    assert times[0].isnan().all() and times[2:4].isfinite().all() and times[4:].isnan().all()
+    assert times[2:4].flatten().tolist() == pytest.approx([1, 1.6, 1.8, 2])
+
+
 def test_prompts_become_states_without_padding_cut_at_640(tmp_path):
     states = t5gemma(tmp_path)
     short = states.encode("a fox")

@@ -1,6 +1,7 @@
 """Text is whole over any UTF-8, and mentions are single tokens."""
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,20 @@ def test_markers_of_the_grammar_are_single_tokens():
         (token,) = SHIPPED.encode(marker)[1:]
         assert ids.count(token) == 1, marker
     assert SHIPPED.decode(ids) == text
+
+
+def test_words_have_no_time_but_those_of_a_timed_line():
+    text = '<sub_1> says "one two three" (0.5-1.8 s) as “四五” (2-3 s) is heard.'
+    ids, times = SHIPPED.encode(text), SHIPPED.positions(text)
+    assert times.shape == (len(ids), 2) and times.dtype == torch.float64
+    timed = times.isfinite().all(1)
+    assert SHIPPED.decode([i for i, t in zip(ids, timed, strict=True) if t]) == "one two three四五"
+    spoken = times[timed]
+    first = spoken[spoken[:, 0] < 1.9]
+    assert first[0, 0] == 0.5 and first[-1, 1].item() == pytest.approx(1.8)
+    torch.testing.assert_close(first[1:, 0], first[:-1, 1])
+    assert spoken[-1].tolist() == pytest.approx([2.5, 3.0]), "each letter has its share, whatever its bytes"
+    assert SHIPPED.positions("no line, no time").isnan().all()
 
 
 def test_a_vocabulary_trained_anew_has_the_markers_too():
