@@ -6,7 +6,7 @@
 
 Arms: the renderer's own clips (the ceiling), their way through the tokenizers and back (the tokenizers'
 ceiling), the model's clips from the same prompts with reference pictures, and the model's clips scored
-against another clip's character and sound (chance).
+against another clip's character, sound, camera and light (chance).
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 from tqdm.auto import tqdm
 
 from horsekit.media import Clip, Picture, contact_sheet, replacing
-from horsekit.metrics import Crowd, Report, cast, codecs, measure
+from horsekit.metrics import Asked, Crowd, Report, cast, codecs, measure
 from horsekit.pipeline import Pipeline, Request
 from horsekit.stage import Script, portrait, stage_batch
 from horsekit.tokenizers import Tokenizers
@@ -114,15 +114,21 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     if options.sheet:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
+    asked = [Asked(cast()[w], script.camera, script.light) for script, w in zip(scripts, who, strict=True)]
+    elsewhere = [
+        replace(a, character=b.character) for a, b in zip([*asked[1:], asked[0]], asked, strict=True)
+    ]
     arms = {
-        "renderer": (truth, who),
-        "round trip": (round_trip(truth, tokenizers), who),
-        "model": (made, who),
-        "shuffled": (shuffled(made), others),
+        "renderer": (truth, who, asked),
+        "round trip": (round_trip(truth, tokenizers), who, asked),
+        "model": (made, who, asked),
+        "shuffled": (shuffled(made), others, elsewhere),
     }
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
     facts["steps"] = options.steps or pipeline.settings.steps
-    measured = {name: measure(clips, crowd, own, name) for name, (clips, own) in arms.items()}
+    measured = {
+        name: measure(clips, crowd, own, name, directions) for name, (clips, own, directions) in arms.items()
+    }
     ratio = measured["model"].summary()["error"] / measured["round trip"].summary()["error"]
     facts["identity error, model over round trip (reach: 2 at most)"] = round(ratio, 2)
     shown = {

@@ -1,7 +1,9 @@
 """Numbers about clips, read from pixels and sound alone."""
 
+from horsekit.metrics.camera import CameraMotion, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import Crowd, Identity, Target, cast, identity_of
-from horsekit.metrics.measure import FIGURES, Arm, Measures, measure, mouth_trace, sync_of
+from horsekit.metrics.light import LightReading, LightScore, light_of, light_score
+from horsekit.metrics.measure import FIGURES, Arm, Asked, Measures, measure, mouth_trace, sync_of
 from horsekit.metrics.reader import Reader, Reading, trained
 from horsekit.metrics.report import Report
 from horsekit.metrics.statistics import Interval, bootstrap, theil_sen
@@ -10,9 +12,14 @@ from horsekit.metrics.sync import MouthTrace, Sync, envelope, timing
 __all__ = [
     "FIGURES",
     "Arm",
+    "Asked",
+    "CameraMotion",
+    "CameraScore",
     "Crowd",
     "Identity",
     "Interval",
+    "LightReading",
+    "LightScore",
     "Measures",
     "MouthTrace",
     "Reader",
@@ -21,9 +28,13 @@ __all__ = [
     "Sync",
     "Target",
     "bootstrap",
+    "camera_of",
+    "camera_score",
     "cast",
     "envelope",
     "identity_of",
+    "light_of",
+    "light_score",
     "measure",
     "mouth_trace",
     "sync_of",

@@ -10,21 +10,38 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit.media import Clip
+from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
+from horsekit.metrics.light import LightScore, light_of, light_score
 from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
+from horsekit.stage import CameraMove, Character, Light
 
 FAILED_OFFSET = 1000 * REACH  # ms: what a clip without an offset counts as
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a clip of one character was asked to show: who it is, how the camera moves and how the light falls."""
+
+    character: Character
+    camera: CameraMove
+    light: Light
+
+
+@dataclass(frozen=True)
 class Measures:
-    """One clip: who is in it, by parameters and (`looks`) by pictures, and how its sound is timed."""
+    """One clip: who is in it, by parameters and (`looks`) by pictures, and how its sound is timed.
+
+    camera, light: against what was asked for, None where nothing was.
+    """
 
     identity: Identity
     sync: Sync
     looks: Identity | None = None
+    camera: CameraScore | None = None
+    light: LightScore | None = None
 
     def row(self) -> dict:
         """Plain values, for JSON."""
@@ -34,6 +51,8 @@ class Measures:
             for name, part in parts.items()
             if part is not None
         }
+        scores = {"camera": self.camera, "light": self.light}
+        seen |= {name: asdict(score) for name, score in scores.items() if score is not None}
         return {**seen, "sync": asdict(self.sync)}
 
 
@@ -64,6 +83,16 @@ FIGURES = (
     Figure("slope", "sync: median slope", "ms/s", "{:+.1f}", "≤ 2 either way"),
     Figure("jitter", "sync: median jitter", "ms", "{:.0f}"),
     Figure("peak", "sync: correlation of mouth and sound", "", "{:.2f}"),
+    Figure("camera", "camera: the right one of 16 moves", "%", "{:.0f}", "≥ 85"),
+    Figure("camera_speed", "camera: the right speed, of right moves", "%", "{:.0f}"),
+    Figure("camera_gain", "camera: median gain, way made over asked", "", "{:.2f}", "0.8 to 1.2"),
+    Figure("camera_rotation", "camera: mean rotation error", "°", "{:.1f}"),
+    Figure("camera_translation", "camera: mean position error over the way", "%", "{:.0f}"),
+    Figure("camera_lag", "camera: mean lag", "ms", "{:+.0f}", "0"),
+    Figure("light", "light: the right one of 8 sectors", "%", "{:.0f}", "≥ 85"),
+    Figure("light_angle", "light: median angle, unusable as 180", "°", "{:.0f}"),
+    Figure("light_stops", "light: median key-to-fill error", "stops", "{:.2f}"),
+    Figure("light_colour", "light: median colour shift", "Δu′v′", "{:.3f}"),
 )
 
 
@@ -97,6 +126,31 @@ class Arm:
             "slope": bootstrap(_known(s.slope for s in when), _middle),
             "jitter": bootstrap(_known(s.jitter for s in when), _middle),
             "peak": bootstrap(_known(s.peak for s in when)),
+            **self._camera(),
+            **self._light(),
+        }
+
+    def _camera(self) -> dict[str, Interval | None]:
+        """A clip whose camera cannot be read counts as a wrong move of gain 0."""
+        scores = [m.camera for m in self.clips if m.camera is not None]
+        moved = [s for s in scores if s.asked not in STEADY]
+        speeds = [100.0 * s.same_speed for s in moved if s.right]
+        return {
+            "camera": bootstrap([100.0 * s.right for s in scores]),
+            "camera_speed": bootstrap(speeds),
+            "camera_gain": bootstrap([s.gain or 0.0 for s in moved], _middle),
+            "camera_rotation": bootstrap(_known(s.rotation for s in moved)),
+            "camera_translation": bootstrap([100 * t for t in _known(s.translation for s in moved)]),
+            "camera_lag": bootstrap([1000 * t for t in _known(s.lag for s in moved)]),
+        }
+
+    def _light(self) -> dict[str, Interval | None]:
+        scores = [m.light for m in self.clips if m.light is not None]
+        return {
+            "light": bootstrap([100.0 * s.right for s in scores]),
+            "light_angle": bootstrap([180.0 if s.angle is None else s.angle for s in scores], _middle),
+            "light_stops": bootstrap([abs(v) for v in _known(s.stops for s in scores)], _middle),
+            "light_colour": bootstrap(_known(s.colour for s in scores), _middle),
         }
 
     def summary(self) -> dict[str, float | None]:
@@ -105,7 +159,8 @@ class Arm:
 
     def reasons(self) -> dict[str, int]:
         """Why clips were unusable, and how many."""
-        found = [r for m in self.clips for r in (m.identity.reason, m.sync.reason) if r]
+        parts = [(m.identity, m.sync, m.camera, m.light) for m in self.clips]
+        found = [part.reason for of in parts for part in of if part is not None and part.reason]
         return {reason: found.count(reason) for reason in sorted(set(found))}
 
 
@@ -123,29 +178,43 @@ def sync_of(clip: Clip) -> Sync:
 
 
 def measure(
-    clips: Sequence[Clip], crowd: Crowd, own: Sequence[int] | None = None, name: str = "measure"
+    clips: Sequence[Clip],
+    crowd: Crowd,
+    own: Sequence[int] | None = None,
+    name: str = "measure",
+    asked: Sequence[Asked] | None = None,
 ) -> Arm:
     """Measure clips against the characters they should show, with a progress bar called `name`.
 
-    own: the number in the crowd of each clip's character, the first for all unless given. ValueError for
-    another count, or no clips.
+    own: the number in the crowd of each clip's character, the first for all unless given; asked: the camera and
+    the light that each clip should have, which are not measured unless given. ValueError for another count,
+    or no clips.
     """
     own = [0] * len(clips) if own is None else list(own)
-    if not clips or len(own) != len(clips):
+    asked = [None] * len(clips) if asked is None else list(asked)
+    if not clips or not len(own) == len(asked) == len(clips):
         raise ValueError(
-            f"{len(own)} characters for {len(clips)} clips; give one for each, and a clip at least"
+            f"{len(own)} characters and {len(asked)} directions for {len(clips)} clips; give one of both for "
+            "each, and a clip at least"
         )
     measured = []
-    for clip, who in zip(tqdm(clips, desc=name, unit="clip"), own, strict=True):
+    for clip, who, directions in zip(tqdm(clips, desc=name, unit="clip"), own, asked, strict=True):
         reading, fps = trained().reader.read(clip.frames), float(clip.fps)
         measured.append(
             Measures(
                 identity_of(reading, crowd.points, who, fps),
                 timing(mouth_trace(reading), clip),
                 None if crowd.looks is None else identity_of(reading, crowd.looks, who, fps),
+                *(() if directions is None else _directed(clip, directions)),
             )
         )
     return Arm(tuple(measured))
+
+
+def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore]:
+    motion = camera_of(clip)
+    light = light_of(clip, asked.character, motion)
+    return camera_score(motion, asked.camera), light_score(light, asked.light)
 
 
 def _known(values) -> list[float]:

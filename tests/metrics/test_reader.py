@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from horsekit.media import Clip, Picture
-from horsekit.metrics import Crowd, cast, measure, sync_of, trained
-from horsekit.stage import Character, Script, portrait, stage_batch
+from horsekit.metrics import Asked, Crowd, cast, measure, sync_of, trained
+from horsekit.stage import CameraMove, Character, Light, Script, portrait, stage_batch
 from horsekit.stage.script import IDENTITIES
 
 COUNT = 6
@@ -87,7 +87,9 @@ def test_broken_clips_are_unusable_and_never_nan(clips, kind):
         "steady": Clip(frames, 0.1 * torch.randn(sound.shape, generator=noise)),
         "noise": Clip(torch.randint(0, 256, frames.shape, generator=noise).to(torch.uint8), sound),
     }[kind]
-    arm = measure([broken], Crowd.of(cast()[:3]))
+    asked = Asked(cast()[0], CameraMove("pan_left"), Light(2))
+    arm = measure([broken], Crowd.of(cast()[:3]), asked=[asked])
+    assert arm.summary()["camera"] in (0, 100) and arm.summary()["light"] in (0, 100)
     assert arm.clips[0].sync.reason and arm.clips[0].sync.offset is None
     values = [v for v in arm.summary().values() if v is not None]
     assert values and all(v == v for v in values)

@@ -1,13 +1,14 @@
 """The report, from measures that are known."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 import torch
 
 from horsekit.media import Clip
-from horsekit.metrics import Arm, Identity, Measures, Report, Sync
+from horsekit.metrics import Arm, CameraScore, Identity, LightScore, Measures, Report, Sync
 
 
 def measures(error: float, offset: float, found: bool = True) -> Measures:
@@ -36,6 +37,25 @@ def test_an_arm_of_failures_has_no_numbers_but_its_failures():
     figures = Arm((FAILED, FAILED)).figures()
     assert figures["top1"].value == 0 and figures["timed"].value == 0
     assert figures["offset"] is None and figures["slope"] is None and figures["drift"] is None
+
+
+def test_an_unread_camera_or_light_counts_as_a_wrong_one():
+    read = replace(
+        measures(0.3, 10.0),
+        camera=CameraScore("pan_left", "pan_left", True, True, 0.9, 1.0, 0.1, 0.0),
+        light=LightScore(2, 2, True, 4.0, -0.2, 0.01),
+    )
+    unread = replace(
+        measures(0.3, 10.0),
+        camera=CameraScore("pan_left", reason="the picture is blank"),
+        light=LightScore(2, reason="the picture is blank"),
+    )
+    arm = Arm((read, unread, unread))
+    figures = arm.summary()
+    assert figures["camera"] == figures["light"] == pytest.approx(100 / 3)
+    assert figures["camera_gain"] == 0 and figures["light_angle"] == 180
+    assert figures["camera_speed"] == 100 and figures["light_stops"] == pytest.approx(0.2)
+    assert arm.reasons() == {"the picture is blank": 4}
 
 
 def test_table_lines_up_and_shows_the_reach():

@@ -1,0 +1,53 @@
+"""The light is read from pixels and the character's shape."""
+
+import pytest
+import torch
+
+from horsekit.media import Clip
+from horsekit.metrics.camera import camera_of
+from horsekit.metrics.light import LightScore, light_of, light_score
+from horsekit.stage import Background, CameraMove, Character, Light, Scene, render
+
+FRAMES = 17
+WHO = Character.draw(11)
+STILL = CameraMove("static")
+
+
+def shot(light: Light, move: CameraMove) -> Clip:
+    """A character in another room, who looks about and talks."""
+    scene = Scene.compose((WHO,), FRAMES, move, light, Background(9), seed=4)
+    mouths = torch.rand(1, FRAMES, 5, generator=torch.Generator().manual_seed(0))
+    return Clip.silent(render([scene], [mouths])[0].frames)
+
+
+def read(clip: Clip, asked: Light) -> LightScore:
+    """What is read, against what was asked for."""
+    return light_score(light_of(clip, WHO, camera_of(clip)), asked)
+
+
+@pytest.mark.parametrize("direction", range(8))
+def test_the_side_of_the_light_is_read(direction):
+    light = Light(direction, "white", "medium", "normal")
+    score = read(shot(light, STILL), light)
+    assert score.right and score.angle < 16
+
+
+@pytest.mark.parametrize(("colour", "stops"), [("warm", "low"), ("cool", "high"), ("mint", "medium")])
+def test_its_colour_and_its_contrast_are_read(colour, stops):
+    light = Light(1, colour, stops, "oily")
+    score = read(shot(light, CameraMove.centred("pan_left", "slow", 0.6)), light)
+    assert score.right and score.colour < 0.02 and abs(score.stops) < 0.35
+
+
+def test_the_wrong_light_is_told_from_the_right_one():
+    other = read(shot(Light(2, "warm", "high"), STILL), Light(6, "cool", "low"))
+    assert not other.right and other.made == 2
+    assert other.angle > 150 and other.stops > 1 and other.colour > 0.08
+
+
+@pytest.mark.parametrize("picture", ["noise", "black", "one frame"])
+def test_what_cannot_be_read_is_unusable_with_the_reason(picture):
+    frames = torch.randint(0, 256, (FRAMES, 64, 64, 3), generator=torch.Generator().manual_seed(0)).byte()
+    frames = {"noise": frames, "black": frames * 0, "one frame": frames[:1]}[picture]
+    score = read(Clip.silent(frames), Light(0))
+    assert score.reason and not score.right and score.angle is None
