@@ -19,9 +19,10 @@ import torch
 from tqdm.auto import tqdm
 
 from horsekit.media import Clip, Picture, contact_sheet, replacing
-from horsekit.metrics import Asked, Crowd, Report, cast, codecs, measure
+from horsekit.metrics import Asked, Binding, Crowd, Report, binding_of, cast, codecs, measure
+from horsekit.metrics.embedding import embed
 from horsekit.pipeline import Pipeline, Request
-from horsekit.stage import Script, portrait, stage_batch
+from horsekit.stage import Script, portrait, portrait_light, stage_batch
 from horsekit.tokenizers import Tokenizers
 
 TOGETHER = 8  # clips rendered, coded or generated at once
@@ -114,7 +115,10 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     if options.sheet:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
-    asked = [Asked(cast()[w], script.camera, script.light) for script, w in zip(scripts, who, strict=True)]
+    asked = [
+        Asked(cast()[w], script.camera, script.light, portrait_light(first + 100 * w))
+        for script, w in zip(scripts, who, strict=True)
+    ]
     elsewhere = [
         replace(a, character=b.character) for a, b in zip([*asked[1:], asked[0]], asked, strict=True)
     ]
@@ -126,8 +130,10 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     }
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
     facts["steps"] = options.steps or pipeline.settings.steps
+    together = in_pairs(pipeline, options, first)
     measured = {
-        name: measure(clips, crowd, own, name, directions) for name, (clips, own, directions) in arms.items()
+        name: replace(measure(clips, crowd, own, name, directions), pairs=together[name])
+        for name, (clips, own, directions) in arms.items()
     }
     ratio = measured["model"].summary()["error"] / measured["round trip"].summary()["error"]
     facts["identity error, model over round trip (reach: 2 at most)"] = round(ratio, 2)
@@ -137,6 +143,42 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
         for name, clips in (("renderer", truth), ("model", made))
     }
     return Report(f"{options.model} on held-out characters", measured, shown, facts)
+
+
+def in_pairs(pipeline: Pipeline, options: argparse.Namespace, first: int) -> dict[str, tuple[Binding, ...]]:
+    """Clips of two characters, half as many as of one, in every arm: who is on which side."""
+    size, everyone = pipeline.settings.size[0], cast()
+    pairs = [
+        ((2 * k) % len(everyone), (2 * k + 1) % len(everyone)) for k in range(max(2, options.clips // 2))
+    ]
+    scripts = [
+        Script.draw(options.seed + k, "held_out", options.seconds, cast=[everyone[w] for w in pair])
+        for k, pair in enumerate(tqdm(pairs, desc="write pairs", unit="script"))
+    ]
+    requests = [
+        Request(
+            script.prompt(options.seed),
+            [pictures(w, options.references, first + 100 * w, size) for w in pair],
+            options.seconds,
+            options.seed + k,
+        )
+        for k, (script, pair) in enumerate(zip(scripts, pairs, strict=True))
+    ]
+    sides = [
+        [embed(everyone[w]) for w in (pair[::-1] if script.mirrored else pair)]
+        for script, pair in zip(scripts, pairs, strict=True)
+    ]
+    truth, made = rendered(scripts, size), generated(pipeline, requests, options.steps)
+    arms = {
+        "renderer": (truth, sides),
+        "round trip": (round_trip(truth, pipeline.tokenizers), sides),
+        "model": (made, sides),
+        "shuffled": (made, [*sides[1:], sides[0]]),
+    }
+    return {
+        name: tuple(binding_of(clip, *of) for clip, of in zip(clips, wanted, strict=True))
+        for name, (clips, wanted) in arms.items()
+    }
 
 
 def main() -> None:

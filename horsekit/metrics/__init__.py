@@ -1,5 +1,6 @@
 """Numbers about clips, read from pixels and sound alone."""
 
+from horsekit.metrics.binding import Binding, binding_of
 from horsekit.metrics.camera import CameraMotion, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import Crowd, Identity, Target, cast, identity_of
 from horsekit.metrics.light import LightReading, LightScore, light_of, light_score
@@ -13,6 +14,7 @@ __all__ = [
     "FIGURES",
     "Arm",
     "Asked",
+    "Binding",
     "CameraMotion",
     "CameraScore",
     "Crowd",
@@ -27,6 +29,7 @@ __all__ = [
     "Report",
     "Sync",
     "Target",
+    "binding_of",
     "bootstrap",
     "camera_of",
     "camera_score",

@@ -3,6 +3,7 @@
 C clips.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit.media import Clip
+from horsekit.metrics.binding import Binding
 from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
 from horsekit.metrics.light import LightScore, light_of, light_score
@@ -23,18 +25,23 @@ FAILED_OFFSET = 1000 * REACH  # ms: what a clip without an offset counts as
 
 @dataclass(frozen=True)
 class Asked:
-    """What a clip of one character was asked to show: who it is, how the camera moves and how the light falls."""
+    """What a clip of one character was asked to show: who it is, how the camera moves and how the light falls.
+
+    shown: the light in the reference picture, which should not be copied.
+    """
 
     character: Character
     camera: CameraMove
     light: Light
+    shown: Light | None = None
 
 
 @dataclass(frozen=True)
 class Measures:
     """One clip: who is in it, by parameters and (`looks`) by pictures, and how its sound is timed.
 
-    camera, light: against what was asked for, None where nothing was.
+    camera, light: against what was asked for, None where nothing was; copied: how much nearer the light is to
+    the reference's than to the one asked for, −2 to 2.
     """
 
     identity: Identity
@@ -42,6 +49,7 @@ class Measures:
     looks: Identity | None = None
     camera: CameraScore | None = None
     light: LightScore | None = None
+    copied: float | None = None
 
     def row(self) -> dict:
         """Plain values, for JSON."""
@@ -53,7 +61,7 @@ class Measures:
         }
         scores = {"camera": self.camera, "light": self.light}
         seen |= {name: asdict(score) for name, score in scores.items() if score is not None}
-        return {**seen, "sync": asdict(self.sync)}
+        return {**seen, "sync": asdict(self.sync), "copied": self.copied}
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,18 @@ FIGURES = (
     Figure("light_angle", "light: median angle, unusable as 180", "°", "{:.0f}"),
     Figure("light_stops", "light: median key-to-fill error", "stops", "{:.2f}"),
     Figure("light_colour", "light: median colour shift", "Δu′v′", "{:.3f}"),
+    Figure("copied", "copying: the reference's light over the one asked for", "", "{:+.2f}", "≤ 0"),
+    Figure("binding", "two characters: each on its side", "%", "{:.0f}", "≥ 85"),
+    Figure("leakage", "two characters: mean leakage, unusable as 0.5", "", "{:.2f}", "≤ 0.15"),
 )
 
 
 @dataclass(frozen=True)
 class Arm:
-    """The measures of C clips that were made in one way."""
+    """The measures of C clips that were made in one way, and of clips with two characters if any."""
 
     clips: tuple[Measures, ...]
+    pairs: tuple[Binding, ...] = ()
 
     def figures(self) -> dict[str, Interval | None]:
         """The value and 95% interval of each of FIGURES, None where no clip has one.
@@ -128,6 +140,8 @@ class Arm:
             "peak": bootstrap(_known(s.peak for s in when)),
             **self._camera(),
             **self._light(),
+            "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
+            "leakage": bootstrap([0.5 if p.leakage is None else sum(p.leakage) / 2 for p in self.pairs]),
         }
 
     def _camera(self) -> dict[str, Interval | None]:
@@ -151,6 +165,7 @@ class Arm:
             "light_angle": bootstrap([180.0 if s.angle is None else s.angle for s in scores], _middle),
             "light_stops": bootstrap([abs(v) for v in _known(s.stops for s in scores)], _middle),
             "light_colour": bootstrap(_known(s.colour for s in scores), _middle),
+            "copied": bootstrap(_known(m.copied for m in self.clips)),
         }
 
     def summary(self) -> dict[str, float | None]:
@@ -160,7 +175,9 @@ class Arm:
     def reasons(self) -> dict[str, int]:
         """Why clips were unusable, and how many."""
         parts = [(m.identity, m.sync, m.camera, m.light) for m in self.clips]
-        found = [part.reason for of in parts for part in of if part is not None and part.reason]
+        found = [
+            part.reason for of in (*parts, self.pairs) for part in of if part is not None and part.reason
+        ]
         return {reason: found.count(reason) for reason in sorted(set(found))}
 
 
@@ -211,10 +228,16 @@ def measure(
     return Arm(tuple(measured))
 
 
-def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore]:
+def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore, float | None]:
     motion = camera_of(clip)
     light = light_of(clip, asked.character, motion)
-    return camera_score(motion, asked.camera), light_score(light, asked.light)
+    copied = None
+    if asked.shown is not None and light.azimuth is not None:
+        near = [
+            math.cos(math.radians(light.azimuth - 45 * of.direction)) for of in (asked.shown, asked.light)
+        ]
+        copied = near[0] - near[1]
+    return camera_score(motion, asked.camera), light_score(light, asked.light), copied
 
 
 def _known(values) -> list[float]:

@@ -64,6 +64,7 @@ class Report:
                     "figures": {k: i and asdict(i) for k, i in arm.figures().items()},
                     "unusable": arm.reasons(),
                     "clips": [m.row() for m in arm.clips],
+                    "pairs": [asdict(pair) for pair in arm.pairs],
                 }
                 for name, arm in self.arms.items()
             },

@@ -5,7 +5,7 @@ from horsekit.stage.camera import MOVES, SPEEDS, CameraMove, CameraPath, camera_
 from horsekit.stage.cast import PARAMETERS, Character, Parameter, Voice, character_distance
 from horsekit.stage.light import COLOURS, DIRECTIONS, GLOSS, STOPS, Light
 from horsekit.stage.record import Truth
-from horsekit.stage.render import RenderedView, portrait, random_mouths, render
+from horsekit.stage.render import RenderedView, portrait, portrait_light, random_mouths, render
 from horsekit.stage.scene import ALONE, PAIR, Placement, Scene, blink_track, default_distance, head_motion
 from horsekit.stage.script import Line, Script, stage, stage_batch
 
@@ -39,6 +39,7 @@ __all__ = [
     "default_distance",
     "head_motion",
     "portrait",
+    "portrait_light",
     "random_mouths",
     "render",
     "stage",

@@ -99,11 +99,16 @@ def portrait(character: Character, seed: int, size: int = 64, device: torch.devi
         (character,),
         ALONE,
         camera,
-        Light.draw(seed),
+        portrait_light(seed),
         Background(seed),
         head_pose=torch.tensor(pose)[None, None],
     )
     return render([scene], [random_mouths(1, source)[:, None]], size, device=device)[0].frames[0]
+
+
+def portrait_light(seed: int) -> Light:
+    """The light in the reference picture of a seed."""
+    return Light.draw(seed)
 
 
 def random_mouths(characters: int, source: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from horsekit.media import Clip
+from horsekit.metrics import Asked, Crowd, measure
 from horsekit.metrics.camera import camera_of
 from horsekit.metrics.light import LightScore, light_of, light_score
 from horsekit.stage import Background, CameraMove, Character, Light, Scene, render
@@ -43,6 +44,14 @@ def test_the_wrong_light_is_told_from_the_right_one():
     other = read(shot(Light(2, "warm", "high"), STILL), Light(6, "cool", "low"))
     assert not other.right and other.made == 2
     assert other.angle > 150 and other.stops > 1 and other.colour > 0.08
+
+
+def test_a_light_copied_from_the_reference_shows():
+    right, shown = Light(1), Light(5)
+    crowd = Crowd.of([WHO, Character.draw(12)])
+    for light, copied in ((right, -2), (shown, 2)):
+        arm = measure([shot(light, STILL)], crowd, asked=[Asked(WHO, STILL, right, shown)])
+        assert arm.summary()["copied"] == pytest.approx(copied, abs=0.15)
 
 
 @pytest.mark.parametrize("picture", ["noise", "black", "one frame"])

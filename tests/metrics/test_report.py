@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from horsekit.media import Clip
-from horsekit.metrics import Arm, CameraScore, Identity, LightScore, Measures, Report, Sync
+from horsekit.metrics import Arm, Binding, CameraScore, Identity, LightScore, Measures, Report, Sync
 
 
 def measures(error: float, offset: float, found: bool = True) -> Measures:
@@ -56,6 +56,14 @@ def test_an_unread_camera_or_light_counts_as_a_wrong_one():
     assert figures["camera_gain"] == 0 and figures["light_angle"] == 180
     assert figures["camera_speed"] == 100 and figures["light_stops"] == pytest.approx(0.2)
     assert arm.reasons() == {"the picture is blank": 4}
+
+
+def test_a_pair_that_cannot_be_read_counts_as_a_wrong_and_mixed_one():
+    pairs = (Binding(((0.1, 1.0), (1.0, 0.1)), True, (0.0, 0.1)), Binding(reason="no face on the left"))
+    arm = replace(GOOD, pairs=pairs)
+    assert arm.summary()["binding"] == 50 and arm.summary()["leakage"] == pytest.approx(0.275)
+    assert arm.reasons() == {"no face on the left": 1}
+    assert Report("r", {"model": arm}).data()["arms"]["model"]["pairs"][1]["matrix"] is None
 
 
 def test_table_lines_up_and_shows_the_reach():

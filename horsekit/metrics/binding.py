@@ -1,0 +1,69 @@
+"""Whether two characters in a shot are each themselves, and where they should be.
+
+E coordinates of a character.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+
+from horsekit.media import Clip
+from horsekit.metrics.alignment import places
+from horsekit.metrics.embedding import owners
+from horsekit.metrics.identity import FACE, LEAST_FACES, distances
+from horsekit.metrics.reader import SIZE, trained
+
+SIDES = (-0.24, 0.24)  # the middle of either character, in picture heights
+CROP = 0.6  # picture heights across: as much as the reader is used to see round a face
+STRIDE = 4  # frames
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Who is on the left and who on the right.
+
+    matrix: distance of each side from (left, right) character, see identity.distances; right: whether the
+    likelier assignment of the two is the one asked for; leakage of each side: how far it lies on the way from
+    its character to the other (0 none, 0.5 the average of both, 1 the other); reason: why the clip is
+    unusable, or empty.
+    """
+
+    matrix: tuple[tuple[float, float], tuple[float, float]] | None = None
+    right: bool = False
+    leakage: tuple[float, float] | None = None
+    reason: str = ""
+
+
+def binding_of(clip: Clip, left: Tensor, right: Tensor) -> Binding:
+    """Compare either side of a clip with the characters, points [E], that were asked for there."""
+    wanted, seen = torch.stack([left, right]), []
+    for side, name in zip(SIDES, ("left", "right"), strict=True):
+        reading = trained().reader.read(_crop(clip.frames[::STRIDE], side))
+        faces = (reading.face >= FACE).float().mean().item()
+        if faces < LEAST_FACES:
+            return Binding(reason=f"no face on the {name} in {1 - faces:.0%} of the frames")
+        seen.append(reading.character.mean(0))
+    rows = [distances(one, wanted) for one in seen]
+    (a, b), (c, d) = matrix = tuple(tuple(row.tolist()) for row in rows)
+    leakage = tuple(_leakage(seen[k], wanted[k], wanted[1 - k]) for k in range(2))
+    return Binding(matrix, a + d < b + c, leakage)
+
+
+def _leakage(seen: Tensor, own: Tensor, other: Tensor) -> float:
+    """Where what is seen lies between its own character (0) and the other (1), reliable parameters first."""
+    weight = trained().reliability[owners()]
+    way = other - own
+    return ((weight * way * (seen - own)).sum() / (weight * way.square()).sum().clamp(min=1e-9)).item()
+
+
+def _crop(frames: Tensor, middle: float) -> Tensor:
+    """A square of frames [F, H, W, 3] about a place, enlarged to what the reader reads."""
+    at = (places(SIZE) * CROP + torch.tensor([middle, 0.0])) * torch.tensor([2.0, -2.0])
+    pictures = rearrange(frames.float(), "F H W C -> F C H W")
+    cut = functional.grid_sample(
+        pictures, at.expand(len(frames), -1, -1, -1), padding_mode="border", align_corners=False
+    )
+    return rearrange(cut, "F C H W -> F H W C").round().to(torch.uint8)
