@@ -18,11 +18,12 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from horsekit.media import Clip, Picture, contact_sheet, replacing
+from horsekit.media import Clip, Picture, Sound, contact_sheet, replacing
 from horsekit.metrics import Asked, Binding, Crowd, Report, binding_of, cast, codecs, measure
 from horsekit.metrics.embedding import embed
 from horsekit.pipeline import Pipeline, Request
 from horsekit.stage import Script, portrait, portrait_light, stage_batch
+from horsekit.stage.speech import SAMPLE_RATE
 from horsekit.tokenizers import Tokenizers
 
 TOGETHER = 8  # clips rendered, coded or generated at once
@@ -116,11 +117,18 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
     asked = [
-        Asked(cast()[w], script.camera, script.light, portrait_light(first + 100 * w))
+        Asked(
+            cast()[w],
+            script.camera,
+            script.light,
+            portrait_light(first + 100 * w),
+            Sound(script.line.speech.waveform[:, None], SAMPLE_RATE),
+        )
         for script, w in zip(scripts, who, strict=True)
     ]
     elsewhere = [
-        replace(a, character=b.character) for a, b in zip([*asked[1:], asked[0]], asked, strict=True)
+        replace(other, character=own.character, line=own.line)  # the sound is another's already
+        for other, own in zip([*asked[1:], asked[0]], asked, strict=True)
     ]
     arms = {
         "renderer": (truth, who, asked),

@@ -9,6 +9,7 @@ from horsekit.metrics.reader import Reader, Reading, trained
 from horsekit.metrics.report import Report
 from horsekit.metrics.statistics import Interval, bootstrap, theil_sen
 from horsekit.metrics.sync import MouthTrace, Sync, envelope, timing
+from horsekit.metrics.words import word_distance
 
 __all__ = [
     "FIGURES",
@@ -44,4 +45,5 @@ __all__ = [
     "theil_sen",
     "timing",
     "trained",
+    "word_distance",
 ]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from horsekit.media import Clip
+from horsekit.media import Clip, Sound
 from horsekit.metrics.binding import Binding
 from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
@@ -18,22 +18,26 @@ from horsekit.metrics.light import LightScore, light_of, light_score
 from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
+from horsekit.metrics.words import word_distance
 from horsekit.stage import CameraMove, Character, Light
 
 FAILED_OFFSET = 1000 * REACH  # ms: what a clip without an offset counts as
+NOTHING_HEARD = 1.0  # the distance of a clip without speech from any line
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a clip of one character was asked to show: who it is, how the camera moves and how the light falls.
 
-    shown: the light in the reference picture, which should not be copied.
+    shown: the light in the reference picture, which should not be copied; line: what should be heard, in any
+    voice.
     """
 
     character: Character
     camera: CameraMove
     light: Light
     shown: Light | None = None
+    line: Sound | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Measures:
     """One clip: who is in it, by parameters and (`looks`) by pictures, and how its sound is timed.
 
     camera, light: against what was asked for, None where nothing was; copied: how much nearer the light is to
-    the reference's than to the one asked for, −2 to 2.
+    the reference's than to the one asked for, −2 to 2; words: distance from the line asked for, see words.
     """
 
     identity: Identity
@@ -50,6 +54,7 @@ class Measures:
     camera: CameraScore | None = None
     light: LightScore | None = None
     copied: float | None = None
+    words: float | None = None
 
     def row(self) -> dict:
         """Plain values, for JSON."""
@@ -61,7 +66,7 @@ class Measures:
         }
         scores = {"camera": self.camera, "light": self.light}
         seen |= {name: asdict(score) for name, score in scores.items() if score is not None}
-        return {**seen, "sync": asdict(self.sync), "copied": self.copied}
+        return {**seen, "sync": asdict(self.sync), "copied": self.copied, "words": self.words}
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ FIGURES = (
     Figure("slope", "sync: median slope", "ms/s", "{:+.1f}", "≤ 2 either way"),
     Figure("jitter", "sync: median jitter", "ms", "{:.0f}"),
     Figure("peak", "sync: correlation of mouth and sound", "", "{:.2f}"),
+    Figure("words", "words: distance from the line asked for", "", "{:.3f}", "< shuffled"),
     Figure("camera", "camera: the right one of 16 moves", "%", "{:.0f}", "≥ 85"),
     Figure("camera_speed", "camera: the right speed, of right moves", "%", "{:.0f}"),
     Figure("camera_gain", "camera: median gain, way made over asked", "", "{:.2f}", "0.8 to 1.2"),
@@ -138,6 +144,7 @@ class Arm:
             "slope": bootstrap(_known(s.slope for s in when), _middle),
             "jitter": bootstrap(_known(s.jitter for s in when), _middle),
             "peak": bootstrap(_known(s.peak for s in when)),
+            "words": bootstrap(_known(m.words for m in self.clips)),
             **self._camera(),
             **self._light(),
             "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
@@ -228,7 +235,7 @@ def measure(
     return Arm(tuple(measured))
 
 
-def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore, float | None]:
+def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore, float | None, float | None]:
     motion = camera_of(clip)
     light = light_of(clip, asked.character, motion)
     copied = None
@@ -237,7 +244,11 @@ def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore, float 
             math.cos(math.radians(light.azimuth - 45 * of.direction)) for of in (asked.shown, asked.light)
         ]
         copied = near[0] - near[1]
-    return camera_score(motion, asked.camera), light_score(light, asked.light), copied
+    words = None
+    if asked.line is not None:
+        heard = word_distance(clip.sound, asked.line)
+        words = NOTHING_HEARD if heard is None else heard
+    return camera_score(motion, asked.camera), light_score(light, asked.light), copied, words
 
 
 def _known(values) -> list[float]:
