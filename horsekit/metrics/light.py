@@ -8,8 +8,6 @@ H W pixels, D directions, n pixels of the character, in linear light.
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -17,27 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from horsekit.media import Clip
-from horsekit.metrics.alignment import align, moved, places
+from horsekit.metrics.alignment import moved, places
 from horsekit.metrics.camera import CameraMotion
-from horsekit.stage import (
-    ALONE,
-    DIRECTIONS,
-    SPEEDS,
-    STOPS,
-    Background,
-    CameraMove,
-    Character,
-    Light,
-    Scene,
-    render,
-)
+from horsekit.metrics.figure import CENTRE, SIZE, Figure, figure_of, lay_over, to_linear, usual_frame
+from horsekit.stage import STOPS, Character, Light
 
-SIZE = 64
 ROUNDS = 6
 APART = 3  # frames between the three that are looked at
 WORST = 0.5  # relative error above which no light explains the picture: noise and strangers have 0.6 and more
 LEAST_KEY = 0.3  # of the fill
-_CENTRE = torch.tensor([0.0, -0.05])
 _OUTLIER = 2.0  # times the median error: where a pixel begins to count for less
 _MOST = 0.6  # the relative error that a pixel counts for at most
 _DARK = 0.05
@@ -78,21 +64,13 @@ class LightScore:
     reason: str = ""
 
 
-class _Parts(NamedTuple):
-    """What one unit of key from each direction [D, H, W, 3], and of fill [H, W, 3], shows of a character, and where."""
-
-    key: Tensor
-    fill: Tensor
-    mask: Tensor
-
-
 def light_of(clip: Clip, character: Character, motion: CameraMotion) -> LightReading:
     """Read the light on a character who is alone in the clip, about when the camera frames it as usual."""
     if motion.move is None:
         return LightReading(reason=motion.reason)
-    parts, centre = _parts(character), usual_frame(motion.move, len(clip.frames))
+    figure, centre = figure_of(character), usual_frame(motion.move, len(clip.frames))
     moments = [min(max(centre + k * APART, 0), len(clip.frames) - 1) for k in (-1, 0, 1)]
-    costs, lights = zip(*(_explain(clip.frames[moment], parts) for moment in moments), strict=True)
+    costs, lights = zip(*(_explain(clip.frames[moment], figure) for moment in moments), strict=True)
     cost = torch.stack(costs).mean(0)
     best = int(cost.argmin())
     if not cost[best] < WORST:
@@ -124,55 +102,19 @@ def light_score(reading: LightReading, asked: Light) -> LightScore:
     )
 
 
-def usual_frame(move: CameraMove, frames: int) -> int:
-    """The frame in which a centred move has the usual framing: its middle, or the far end of one that comes close."""
-    if move.kind in ("dolly_in", "zoom_in"):
-        return 0
-    if move.kind in ("dolly_out", "zoom_out"):
-        return frames - 1
-    return round((frames - 1) * SPEEDS[move.speed] / 2)
-
-
-def to_linear(frames: Tensor) -> Tensor:
-    """sRGB bytes to linear light (IEC 61966-2-1)."""
-    x = frames.float() / 255
-    return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
-
-
-@lru_cache(maxsize=128)
-def _parts(character: Character) -> _Parts:
-    lights = [Light(d, "white", stops, "matte") for stops in ("low", "high") for d in range(len(DIRECTIONS))]
-    rooms = [Background(0)] * len(lights) + [Background(1)]
-    scenes = [
-        Scene(1, (character,), ALONE, CameraMove(), light, room)
-        for light, room in zip([*lights, lights[0]], rooms, strict=True)
-    ]
-    views = render(scenes, [torch.zeros(1, 1, 5)] * len(scenes), SIZE)
-    frames = torch.stack([view.frames[0] for view in views])
-    soft, hard = to_linear(frames[:-1]).chunk(2)
-    (a, b), (c, d) = ((1 - light.fill, light.fill) for light in (lights[0], lights[-1]))
-    key, fill = (d * soft - b * hard) / (a * d - b * c), (a * hard - c * soft) / (a * d - b * c)
-    mask = (frames[0] == frames[-1]).all(-1)  # what another room leaves as it is
-    return _Parts(key.clamp(min=0), fill.mean(0).clamp(min=0), mask.float())
-
-
-def _explain(frame: Tensor, parts: _Parts) -> tuple[Tensor, Tensor]:
+def _explain(frame: Tensor, figure: Figure) -> tuple[Tensor, Tensor]:
     """The relative error [D] that a light from each direction leaves, and its key and fill [D, 4]."""
-    picture = rearrange(frame.float() / 255, "H W C -> 1 C H W")
-    front = 0.6 * parts.key[[7, 0, 1]].mean(0) + 0.4 * parts.fill
-    expected = rearrange(front.clamp(0, 1).pow(1 / 2.2), "H W C -> 1 C H W")
-    expected = expected * picture.mean((2, 3), keepdim=True) / expected.mean((2, 3), keepdim=True)
-    target = moved(align(expected, picture, parts.mask, _CENTRE), places(SIZE)[None], _CENTRE)
+    target = moved(lay_over(figure, frame), places(SIZE)[None], CENTRE)
     linear = rearrange(to_linear(frame), "H W C -> 1 C H W")
     seen = functional.grid_sample(linear, target * torch.tensor([2.0, -2.0]), align_corners=False)
-    inner = -functional.max_pool2d(-parts.mask[None, None], 3, 1, 1)[0, 0]  # without the outline
+    inner = -functional.max_pool2d(-figure.mask[None, None], 3, 1, 1)[0, 0]  # without the outline
     chosen = (inner > 0) & (target[0].abs() < 0.5).all(-1)
-    return _least_squares(rearrange(seen[0], "C H W -> H W C")[chosen], parts, chosen)
+    return _least_squares(rearrange(seen[0], "C H W -> H W C")[chosen], figure, chosen)
 
 
-def _least_squares(seen: Tensor, parts: _Parts, chosen: Tensor) -> tuple[Tensor, Tensor]:
+def _least_squares(seen: Tensor, figure: Figure, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Key [3] and fill of every direction for pixels [n, 3], with those that do not fit weighted down."""
-    key, fill = parts.key[:, chosen], parts.fill[chosen].expand(len(parts.key), -1, -1)
+    key, fill = figure.key[:, chosen], figure.fill[chosen].expand(len(figure.key), -1, -1)
     bright = seen.mean(1) + _DARK
     weight = (1 / bright.square()).expand(len(key), -1)
     for _ in range(ROUNDS):
