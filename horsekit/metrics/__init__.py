@@ -9,6 +9,7 @@ from horsekit.metrics.reader import Reader, Reading, trained
 from horsekit.metrics.report import Report
 from horsekit.metrics.statistics import Interval, bootstrap, theil_sen
 from horsekit.metrics.sync import MouthTrace, Sync, envelope, timing
+from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.words import word_distance
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Report",
     "Sync",
     "Target",
+    "Texture",
     "binding_of",
     "bootstrap",
     "camera_of",
@@ -42,6 +44,7 @@ __all__ = [
     "measure",
     "mouth_trace",
     "sync_of",
+    "texture_of",
     "theil_sen",
     "timing",
     "trained",

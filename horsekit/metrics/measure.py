@@ -18,6 +18,7 @@ from horsekit.metrics.light import LightScore, light_of, light_score
 from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
+from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.words import word_distance
 from horsekit.stage import CameraMove, Character, Light
 
@@ -55,6 +56,7 @@ class Measures:
     light: LightScore | None = None
     copied: float | None = None
     words: float | None = None
+    texture: Texture | None = None
 
     def row(self) -> dict:
         """Plain values, for JSON."""
@@ -64,7 +66,7 @@ class Measures:
             for name, part in parts.items()
             if part is not None
         }
-        scores = {"camera": self.camera, "light": self.light}
+        scores = {"camera": self.camera, "light": self.light, "texture": self.texture}
         seen |= {name: asdict(score) for name, score in scores.items() if score is not None}
         return {**seen, "sync": asdict(self.sync), "copied": self.copied, "words": self.words}
 
@@ -107,6 +109,10 @@ FIGURES = (
     Figure("light_angle", "light: median angle, unusable as 180", "°", "{:.0f}"),
     Figure("light_stops", "light: median key-to-fill error", "stops", "{:.2f}"),
     Figure("light_colour", "light: median colour shift", "Δu′v′", "{:.3f}"),
+    Figure("edge", "texture: jaggedness of outlines", "px", "{:.2f}", "≤ 0.15"),
+    Figure("edge_width", "texture: their width, 10 to 90 %", "px", "{:.1f}"),
+    Figure("grid", "texture: energy at the patches' borders", "×", "{:.2f}", "1"),
+    Figure("flicker", "texture: second difference in time", "/255", "{:.1f}"),
     Figure("copied", "copying: the reference's light over the one asked for", "", "{:+.2f}", "≤ 0"),
     Figure("binding", "two characters: each on its side", "%", "{:.0f}", "≥ 85"),
     Figure("leakage", "two characters: mean leakage, unusable as 0.5", "", "{:.2f}", "≤ 0.15"),
@@ -147,6 +153,7 @@ class Arm:
             "words": bootstrap(_known(m.words for m in self.clips)),
             **self._camera(),
             **self._light(),
+            **self._texture(),
             "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
             "leakage": bootstrap([0.5 if p.leakage is None else sum(p.leakage) / 2 for p in self.pairs]),
         }
@@ -175,13 +182,22 @@ class Arm:
             "copied": bootstrap(_known(m.copied for m in self.clips)),
         }
 
+    def _texture(self) -> dict[str, Interval | None]:
+        seen = [m.texture for m in self.clips if m.texture is not None]
+        return {
+            "edge": bootstrap(_known(t.edge for t in seen)),
+            "edge_width": bootstrap(_known(t.width for t in seen)),
+            "grid": bootstrap(_known(t.grid for t in seen)),
+            "flicker": bootstrap(_known(t.flicker for t in seen)),
+        }
+
     def summary(self) -> dict[str, float | None]:
         """The values of `figures` alone."""
         return {key: interval and interval.value for key, interval in self.figures().items()}
 
     def reasons(self) -> dict[str, int]:
         """Why clips were unusable, and how many."""
-        parts = [(m.identity, m.sync, m.camera, m.light) for m in self.clips]
+        parts = [(m.identity, m.sync, m.camera, m.light, m.texture) for m in self.clips]
         found = [
             part.reason for of in (*parts, self.pairs) for part in of if part is not None and part.reason
         ]
@@ -229,26 +245,30 @@ def measure(
                 identity_of(reading, crowd.points, who, fps),
                 timing(mouth_trace(reading), clip),
                 None if crowd.looks is None else identity_of(reading, crowd.looks, who, fps),
-                *(() if directions is None else _directed(clip, directions)),
+                **({} if directions is None else _directed(clip, directions)),
             )
         )
     return Arm(tuple(measured))
 
 
-def _directed(clip: Clip, asked: Asked) -> tuple[CameraScore, LightScore, float | None, float | None]:
+def _directed(clip: Clip, asked: Asked) -> dict:
+    """What was directed, by the names of Measures."""
     motion = camera_of(clip)
     light = light_of(clip, asked.character, motion)
-    copied = None
+    found = {
+        "camera": camera_score(motion, asked.camera),
+        "light": light_score(light, asked.light),
+        "texture": texture_of(clip, asked.character, motion),
+    }
     if asked.shown is not None and light.azimuth is not None:
-        near = [
+        shown, wanted = (
             math.cos(math.radians(light.azimuth - 45 * of.direction)) for of in (asked.shown, asked.light)
-        ]
-        copied = near[0] - near[1]
-    words = None
+        )
+        found["copied"] = shown - wanted
     if asked.line is not None:
         heard = word_distance(clip.sound, asked.line)
-        words = NOTHING_HEARD if heard is None else heard
-    return camera_score(motion, asked.camera), light_score(light, asked.light), copied, words
+        found["words"] = NOTHING_HEARD if heard is None else heard
+    return found
 
 
 def _known(values) -> list[float]:
