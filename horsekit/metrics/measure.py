@@ -195,6 +195,15 @@ class Arm:
         """The values of `figures` alone."""
         return {key: interval and interval.value for key, interval in self.figures().items()}
 
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """How often each camera move that was asked for was read as which, "unusable" where none was."""
+        table: dict[str, dict[str, int]] = {}
+        for score in (m.camera for m in self.clips if m.camera is not None):
+            row = table.setdefault(score.asked, {})
+            made = score.made or "unusable"
+            row[made] = row.get(made, 0) + 1
+        return table
+
     def reasons(self) -> dict[str, int]:
         """Why clips were unusable, and how many."""
         parts = [(m.identity, m.sync, m.camera, m.light, m.texture) for m in self.clips]

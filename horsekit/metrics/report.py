@@ -16,6 +16,7 @@ from horsekit.metrics.measure import FIGURES, Arm, Figure, mouth_trace
 from horsekit.metrics.reader import trained
 from horsekit.metrics.statistics import Interval
 from horsekit.metrics.sync import HOP, densified, envelope
+from horsekit.stage import MOVES
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 84em; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -63,6 +64,7 @@ class Report:
                 name: {
                     "figures": {k: i and asdict(i) for k, i in arm.figures().items()},
                     "unusable": arm.reasons(),
+                    "camera_moves": arm.confusion(),
                     "clips": [m.row() for m in arm.clips],
                     "pairs": [asdict(pair) for pair in arm.pairs],
                 }
@@ -91,6 +93,7 @@ class Report:
             "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self._rows()
         )
         shown = "".join(_figure(name, clip) for name, clip in self.clips.items())
+        moves = "".join(_moves(name, arm.confusion()) for name, arm in self.arms.items())
         facts = "".join(
             f"<tr><td>{escape(k)}</td><td>{escape(str(v))}</td></tr>" for k, v in self.facts.items()
         )
@@ -104,6 +107,7 @@ class Report:
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
             f"<style>{_STYLE}</style><h1>{title}</h1>",
             f"<table><tr>{head}</tr>{body}</table><p><small>{_NOTE}</small></p>{shown}",
+            f"<h2>Camera moves, asked and made</h2>{moves}" if moves else "",
             f"<h2>Unusable clips</h2><ul>{unusable}</ul>" if unusable else "",
             f"<h2>How it was made</h2><table>{facts}</table>" if facts else "",
             "</html>",
@@ -135,9 +139,36 @@ def _figure(name: str, clip: Clip) -> str:
     return f"<figure>{clip._repr_html_()}<figcaption>{name}</figcaption>{plot}</figure>"
 
 
+def _moves(name: str, confusion: Mapping[str, Mapping[str, int]]) -> str:
+    """A figure: of each move that was asked for, the shares of those that were read."""
+    if not confusion:
+        return ""
+    from matplotlib.figure import Figure as Canvas
+
+    made = [*MOVES, *(["unusable"] if any("unusable" in row for row in confusion.values()) else [])]
+    asked = [move for move in MOVES if move in confusion]
+    counts = torch.tensor([[confusion[a].get(m, 0) for m in made] for a in asked], dtype=torch.float64)
+    canvas = Canvas(figsize=(4.2, 4.2), layout="constrained")
+    axes = canvas.add_subplot()
+    axes.imshow((counts / counts.sum(1, keepdim=True)).numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(made)), made, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(asked)), asked, fontsize=7)
+    axes.set(title=name, xlabel="made", ylabel="asked")
+    picture = base64.b64encode(_svg(canvas)).decode()
+    alt = f"camera moves of {html.escape(name)}"
+    return f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{picture}"></figure>'
+
+
+def _svg(canvas) -> bytes:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.BytesIO()
+    FigureCanvasSVG(canvas).print_svg(buffer)
+    return buffer.getvalue()
+
+
 def _mouth_and_sound(clip: Clip) -> bytes:
     """An SVG: how open the mouth is read to be, and how loud the sound is, over the clip."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(3.6, 1.5), layout="constrained")
@@ -150,6 +181,4 @@ def _mouth_and_sound(clip: Clip) -> bytes:
         axes.plot(torch.arange(len(trace)) * HOP, trace / trace.max().clamp(min=1e-6), label="mouth")
     axes.set(xlabel="seconds", yticks=[], ylim=(0, 1.15))
     axes.legend(fontsize=7, ncols=2, frameon=False, loc="upper right")
-    buffer = io.BytesIO()
-    FigureCanvasSVG(canvas).print_svg(buffer)
-    return buffer.getvalue()
+    return _svg(canvas)

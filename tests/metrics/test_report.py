@@ -56,6 +56,12 @@ def test_an_unread_camera_or_light_counts_as_a_wrong_one():
     assert figures["camera_gain"] == 0 and figures["light_angle"] == 180
     assert figures["camera_speed"] == 100 and figures["light_stops"] == pytest.approx(0.2)
     assert arm.reasons() == {"the picture is blank": 4}
+    assert arm.confusion() == {"pan_left": {"pan_left": 1, "unusable": 2}}
+    report = Report("r", {"model": arm})
+    assert report.data()["arms"]["model"]["camera_moves"] == arm.confusion()
+    assert (
+        "camera moves of model" in report.html() and "asked and made" not in Report("r", {"m": GOOD}).html()
+    )
 
 
 def test_a_pair_that_cannot_be_read_counts_as_a_wrong_and_mixed_one():
