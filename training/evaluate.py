@@ -19,10 +19,20 @@ import torch
 from tqdm.auto import tqdm
 
 from horsekit.media import Clip, Picture, Sound, contact_sheet, replacing
-from horsekit.metrics import Asked, Binding, Crowd, Report, binding_of, cast, codecs, measure
+from horsekit.metrics import (
+    Asked,
+    Binding,
+    Crowd,
+    Report,
+    binding_of,
+    cast,
+    codecs,
+    gloss_order,
+    measure,
+)
 from horsekit.metrics.embedding import embed
 from horsekit.pipeline import Pipeline, Request
-from horsekit.stage import Script, portrait, portrait_light, stage_batch
+from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
 from horsekit.stage.speech import SAMPLE_RATE
 from horsekit.tokenizers import Tokenizers
 
@@ -138,9 +148,11 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     }
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
     facts["steps"] = options.steps or pipeline.settings.steps
-    together = in_pairs(pipeline, options, first)
+    together, shining = in_pairs(pipeline, options, first), in_all_glosses(pipeline, options, first)
     measured = {
-        name: replace(measure(clips, crowd, own, name, directions), pairs=together[name])
+        name: replace(
+            measure(clips, crowd, own, name, directions), pairs=together[name], glosses=shining[name]
+        )
         for name, (clips, own, directions) in arms.items()
     }
     ratio = measured["model"].summary()["error"] / measured["round trip"].summary()["error"]
@@ -186,6 +198,42 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace, first: int) -> dic
     return {
         name: tuple(binding_of(clip, *of) for clip, of in zip(clips, wanted, strict=True))
         for name, (clips, wanted) in arms.items()
+    }
+
+
+def in_all_glosses(
+    pipeline: Pipeline, options: argparse.Namespace, first: int
+) -> dict[str, tuple[float, ...]]:
+    """A tenth as many scenes, each matte, normal and oily, in every arm: whether skin shines in that order."""
+    size, everyone = pipeline.settings.size[0], cast()
+    who = [w % len(everyone) for w in range(max(2, options.clips // 10))]
+    plain = [
+        Script.draw(options.seed + w, "held_out", options.seconds, cast=[everyone[w]], speaking=False)
+        for w in tqdm(who, desc="write glosses", unit="script")
+    ]
+    scripts = [replace(s, light=replace(s.light, gloss=gloss)) for s in plain for gloss in GLOSS]
+    requests = [
+        Request(
+            script.prompt(options.seed),
+            [pictures(w, options.references, first + 100 * w, size)],
+            options.seconds,
+            options.seed + w,
+        )
+        for script, w in zip(scripts, [w for w in who for _ in GLOSS], strict=True)
+    ]
+    truth, made = rendered(scripts, size), generated(pipeline, requests, options.steps)
+    arms = {
+        "renderer": truth,
+        "round trip": round_trip(truth, pipeline.tokenizers),
+        "model": made,
+        "shuffled": [made[3 * (k // 3) + (k + k // 3) % 3] for k in range(len(made))],
+    }
+    return {
+        name: tuple(
+            gloss_order(clips[3 * k : 3 * k + 3], everyone[w], plain[k].light.direction)
+            for k, w in enumerate(who)
+        )
+        for name, clips in arms.items()
     }
 
 

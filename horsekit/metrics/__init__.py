@@ -4,7 +4,16 @@ from horsekit.metrics.binding import Binding, binding_of
 from horsekit.metrics.camera import CameraMotion, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import Crowd, Identity, Target, cast, identity_of
 from horsekit.metrics.light import LightReading, LightScore, light_of, light_score
-from horsekit.metrics.measure import FIGURES, Arm, Asked, Measures, measure, mouth_trace, sync_of
+from horsekit.metrics.measure import (
+    FIGURES,
+    Arm,
+    Asked,
+    Measures,
+    gloss_order,
+    measure,
+    mouth_trace,
+    sync_of,
+)
 from horsekit.metrics.reader import Reader, Reading, trained
 from horsekit.metrics.report import Report
 from horsekit.metrics.statistics import Interval, bootstrap, theil_sen
@@ -38,6 +47,7 @@ __all__ = [
     "camera_score",
     "cast",
     "envelope",
+    "gloss_order",
     "identity_of",
     "light_of",
     "light_score",

@@ -25,6 +25,7 @@ from horsekit.stage import (
 
 SIZE = 64
 CENTRE = torch.tensor([0.0, -0.05])
+_SHINING = 0.004  # of linear light
 
 
 class Figure(NamedTuple):
@@ -66,6 +67,16 @@ def figure_of(character: Character) -> Figure:
     key, fill = (d * soft - b * hard) / (a * d - b * c), (a * hard - c * soft) / (a * d - b * c)
     mask = (frames[0] == frames[-1]).all(-1)  # what another room leaves as it is
     return Figure(key.clamp(min=0), fill.mean(0).clamp(min=0), mask.float())
+
+
+@lru_cache(maxsize=128)
+def skin_of(character: Character) -> Tensor:
+    """Where the figure of a character shows skin that can shine, [H, W]: where gloss makes a difference."""
+    glosses = [Light(d, "white", "low", gloss) for gloss in ("matte", "oily") for d in (0, 2, 6)]
+    scenes = [Scene(1, (character,), ALONE, CameraMove(), light, Background(0)) for light in glosses]
+    views = render(scenes, [torch.zeros(1, 1, 5)] * len(scenes), SIZE)
+    matte, oily = to_linear(torch.stack([view.frames[0] for view in views])).chunk(2)
+    return (oily - matte).abs().amax((0, 3)) > _SHINING
 
 
 def lay_over(figure: Figure, frame: Tensor) -> Tensor:

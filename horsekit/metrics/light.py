@@ -17,11 +17,11 @@ from torch.nn import functional
 from horsekit.media import Clip
 from horsekit.metrics.alignment import moved, places
 from horsekit.metrics.camera import CameraMotion
-from horsekit.metrics.figure import CENTRE, SIZE, Figure, figure_of, lay_over, to_linear, usual_frame
+from horsekit.metrics.figure import CENTRE, SIZE, Figure, figure_of, lay_over, skin_of, to_linear, usual_frame
 from horsekit.stage import STOPS, Character, Light
 
 ROUNDS = 6
-APART = 3  # frames between the three that are looked at
+APART = 3  # frames between those that are looked at
 WORST = 0.5  # relative error above which no light explains the picture: noise and strangers have 0.6 and more
 LEAST_KEY = 0.3  # of the fill
 _OUTLIER = 2.0  # times the median error: where a pixel begins to count for less
@@ -68,9 +68,9 @@ def light_of(clip: Clip, character: Character, motion: CameraMotion) -> LightRea
     """Read the light on a character who is alone in the clip, about when the camera frames it as usual."""
     if motion.move is None:
         return LightReading(reason=motion.reason)
-    figure, centre = figure_of(character), usual_frame(motion.move, len(clip.frames))
-    moments = [min(max(centre + k * APART, 0), len(clip.frames) - 1) for k in (-1, 0, 1)]
-    costs, lights = zip(*(_explain(clip.frames[moment], figure) for moment in moments), strict=True)
+    figure = figure_of(character)
+    explained = [_explain(clip.frames[moment], figure) for moment in _moments(clip, motion, 1)]
+    costs, lights = zip(*explained, strict=True)
     cost = torch.stack(costs).mean(0)
     best = int(cost.argmin())
     if not cost[best] < WORST:
@@ -102,14 +102,47 @@ def light_score(reading: LightReading, asked: Light) -> LightScore:
     )
 
 
-def _explain(frame: Tensor, figure: Figure) -> tuple[Tensor, Tensor]:
-    """The relative error [D] that a light from each direction leaves, and its key and fill [D, 4]."""
+def specular_ratio(clip: Clip, character: Character, motion: CameraMotion, direction: int) -> float | None:
+    """Light that skin throws back as a mirror does over all that comes from it, under a light from `direction`.
+
+    What a matte skin would show is taken away. A fit of one clip is rough; clips of the same scene in different
+    gloss compare well. None for a clip that cannot be read.
+    """
+    if motion.move is None:
+        return None
+    figure, skin, ratios = figure_of(character), skin_of(character), []
+    for moment in _moments(clip, motion, 2):
+        seen, chosen = _seen(clip.frames[moment], figure)
+        if not (skin & chosen).any():
+            return None
+        light = _least_squares(seen[chosen], figure, chosen)[1][direction]
+        at = skin & chosen
+        matte = figure.key[direction][at] * light[:3] + figure.fill[at] * light[3]
+        left = (seen[at] - matte).amin(1).clamp(min=0).sum() / light[:3].mean().clamp(min=0.05)
+        ratios.append(left / seen[at].mean(1).sum().clamp(min=1e-6))
+    return torch.stack(ratios).median().item()
+
+
+def _moments(clip: Clip, motion: CameraMotion, reach: int) -> list[int]:
+    """Frames about the one in which the camera frames as usual."""
+    centre, last = usual_frame(motion.move, len(clip.frames)), len(clip.frames) - 1
+    return [min(max(centre + k * APART, 0), last) for k in range(-reach, reach + 1)]
+
+
+def _seen(frame: Tensor, figure: Figure) -> tuple[Tensor, Tensor]:
+    """The frame in linear light with the character where its figure is, [H, W, 3], and what of it counts [H, W]."""
     target = moved(lay_over(figure, frame), places(SIZE)[None], CENTRE)
     linear = rearrange(to_linear(frame), "H W C -> 1 C H W")
     seen = functional.grid_sample(linear, target * torch.tensor([2.0, -2.0]), align_corners=False)
     inner = -functional.max_pool2d(-figure.mask[None, None], 3, 1, 1)[0, 0]  # without the outline
     chosen = (inner > 0) & (target[0].abs() < 0.5).all(-1)
-    return _least_squares(rearrange(seen[0], "C H W -> H W C")[chosen], figure, chosen)
+    return rearrange(seen[0], "C H W -> H W C"), chosen
+
+
+def _explain(frame: Tensor, figure: Figure) -> tuple[Tensor, Tensor]:
+    """The relative error [D] that a light from each direction leaves, and its key and fill [D, 4]."""
+    seen, chosen = _seen(frame, figure)
+    return _least_squares(seen[chosen], figure, chosen)
 
 
 def _least_squares(seen: Tensor, figure: Figure, chosen: Tensor) -> tuple[Tensor, Tensor]:

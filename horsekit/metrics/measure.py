@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -14,9 +15,9 @@ from horsekit.media import Clip, Sound
 from horsekit.metrics.binding import Binding
 from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
-from horsekit.metrics.light import LightScore, light_of, light_score
+from horsekit.metrics.light import LightScore, light_of, light_score, specular_ratio
 from horsekit.metrics.reader import Reading, trained
-from horsekit.metrics.statistics import Interval, bootstrap
+from horsekit.metrics.statistics import Interval, bootstrap, spearman
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
 from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.words import word_distance
@@ -109,6 +110,7 @@ FIGURES = (
     Figure("light_angle", "light: median angle, unusable as 180", "°", "{:.0f}"),
     Figure("light_stops", "light: median key-to-fill error", "stops", "{:.2f}"),
     Figure("light_colour", "light: median colour shift", "Δu′v′", "{:.3f}"),
+    Figure("gloss", "texture: rank of shine by gloss asked for", "ρ", "{:.2f}", "≥ 0.8"),
     Figure("edge", "texture: jaggedness of outlines", "px", "{:.2f}", "≤ 0.15"),
     Figure("edge_width", "texture: their width, 10 to 90 %", "px", "{:.1f}"),
     Figure("grid", "texture: energy at the patches' borders", "×", "{:.2f}", "1"),
@@ -121,10 +123,14 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Arm:
-    """The measures of C clips that were made in one way, and of clips with two characters if any."""
+    """The measures of C clips that were made in one way, and if any of clips with two characters and in all glosses.
+
+    glosses: the rank correlation of shine and gloss in each scene that was made matte, normal and oily.
+    """
 
     clips: tuple[Measures, ...]
     pairs: tuple[Binding, ...] = ()
+    glosses: tuple[float, ...] = ()
 
     def figures(self) -> dict[str, Interval | None]:
         """The value and 95% interval of each of FIGURES, None where no clip has one.
@@ -154,6 +160,7 @@ class Arm:
             **self._camera(),
             **self._light(),
             **self._texture(),
+            "gloss": bootstrap(self.glosses),
             "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
             "leakage": bootstrap([0.5 if p.leakage is None else sum(p.leakage) / 2 for p in self.pairs]),
         }
@@ -258,6 +265,14 @@ def measure(
             )
         )
     return Arm(tuple(measured))
+
+
+def gloss_order(clips: Sequence[Clip], character: Character, direction: int) -> float:
+    """Spearman's ρ of the shine of one scene's clips, asked for from matte to oily; 0 where one cannot be read."""
+    ratios = [specular_ratio(clip, character, camera_of(clip), direction) for clip in clips]
+    if None in ratios:
+        return 0.0
+    return spearman(torch.tensor(ratios), torch.arange(len(ratios)))
 
 
 def _directed(clip: Clip, asked: Asked) -> dict:

@@ -66,6 +66,7 @@ class Report:
                     "unusable": arm.reasons(),
                     "camera_moves": arm.confusion(),
                     "clips": [m.row() for m in arm.clips],
+                    "glosses": list(arm.glosses),
                     "pairs": [asdict(pair) for pair in arm.pairs],
                 }
                 for name, arm in self.arms.items()

@@ -40,6 +40,19 @@ def median(values: Tensor) -> float:
     return values.double().quantile(0.5).item()
 
 
+def spearman(first: Tensor, second: Tensor) -> float:
+    """Rank correlation of two [N], ties at their mean rank; 0 where one of them does not vary."""
+    a, b = (_ranks(x) for x in (first, second))
+    a, b = a - a.mean(), b - b.mean()
+    power = a.norm() * b.norm()
+    return 0.0 if power == 0 else ((a @ b) / power).item()
+
+
+def _ranks(values: Tensor) -> Tensor:
+    below = (values[:, None] > values[None]).double().sum(1)
+    return below + ((values[:, None] == values[None]).double().sum(1) - 1) / 2
+
+
 def bootstrap(
     values: Sequence[float], figure: Callable[[Tensor], Tensor] | None = None, seed: int = 0
 ) -> Interval | None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from horsekit.media import Clip
-from horsekit.metrics import Asked, Crowd, measure
+from horsekit.metrics import Asked, Crowd, gloss_order, measure
 from horsekit.metrics.camera import camera_of
 from horsekit.metrics.light import LightScore, light_of, light_score
 from horsekit.stage import Background, CameraMove, Character, Light, Scene, render
@@ -44,6 +44,14 @@ def test_the_wrong_light_is_told_from_the_right_one():
     other = read(shot(Light(2, "warm", "high"), STILL), Light(6, "cool", "low"))
     assert not other.right and other.made == 2
     assert other.angle > 150 and other.stops > 1 and other.colour > 0.08
+
+
+def test_skin_shines_in_the_order_of_its_gloss():
+    clips = [shot(Light(1, "white", "medium", gloss), STILL) for gloss in ("matte", "normal", "oily")]
+    assert gloss_order(clips, WHO, 1) == pytest.approx(1)
+    assert gloss_order(clips[::-1], WHO, 1) == pytest.approx(-1)
+    black = Clip.silent(torch.zeros_like(clips[0].frames))
+    assert gloss_order([*clips[:2], black], WHO, 1) == 0
 
 
 def test_a_light_copied_from_the_reference_shows():

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from horsekit.metrics import bootstrap, theil_sen
+from horsekit.metrics.statistics import spearman
 
 
 @settings(max_examples=20, deadline=None)
@@ -32,3 +33,12 @@ def test_bootstrap_covers_the_mean_of_a_known_spread():
 def test_bootstrap_of_another_figure():
     interval = bootstrap(list(range(101)), lambda rows: rows.quantile(0.95, dim=-1))
     assert interval.value == 95 and interval.low < 95 <= interval.high <= 100
+
+
+def test_rank_correlation_knows_order_alone():
+    values = torch.tensor([0.1, 5.0, 2.0, 80.0])
+    assert spearman(values, values.exp().clamp(max=1e30)) == pytest.approx(1)
+    assert spearman(values, -values) == pytest.approx(-1)
+    assert spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 3.0, 2.0])) == pytest.approx(0.5)
+    assert spearman(torch.tensor([1.0, 2.0, 2.0]), torch.tensor([1.0, 2.0, 2.0])) == pytest.approx(1), "ties"
+    assert spearman(values, torch.ones(4)) == 0
