@@ -4,6 +4,7 @@ A run lives in its folder: `job.json` says which process it is, `output.log` hol
 one line per logged step, and `exit_code` appears when it ends. So any other kernel can attach to it.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -168,10 +169,13 @@ class Job:
         """
         if self.state == "running":
             self._write_about({**self._about(), "stopping": True})
-            for worker in self._workers():
-                worker.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + timeout
+            deadline, asked = time.monotonic() + timeout, set()
             while self.state == "running":
+                for worker in self._workers():  # again and again: a run that just started has none yet
+                    if worker.pid not in asked:
+                        asked.add(worker.pid)
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            worker.send_signal(signal.SIGTERM)
                 if time.monotonic() > deadline:
                     raise JobError(
                         f"the run in {self.folder} has not ended in {timeout:g} s:\n{self.log_tail()}"

@@ -91,9 +91,8 @@ def test_another_process_can_attach_and_stop_with_a_checkpoint(run):
     assert job.stop() == stopped
 
 
-def test_a_run_stopped_before_it_trains_counts_as_stopped(run):
+def test_a_run_stopped_as_soon_as_it_is_started_counts_as_stopped(run):
     job = run("import time\ntime.sleep(60)")
-    until(lambda: job._workers())
     assert job.stop(timeout=20).state == "stopped"
 
 

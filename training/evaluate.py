@@ -51,6 +51,27 @@ def draw(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]
     return scripts, who
 
 
+def draw_pairs(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[tuple[int, int]]]:
+    """Held-out scripts of two characters of the cast, half as many as of one, and who is in each."""
+    pairs = [((2 * k) % len(cast()), (2 * k + 1) % len(cast())) for k in range(max(2, clips // 2))]
+    scripts = [
+        Script.draw(seed + k, "held_out", seconds, cast=[cast()[w] for w in pair])
+        for k, pair in enumerate(tqdm(pairs, desc="write pairs", unit="script"))
+    ]
+    return scripts, pairs
+
+
+def draw_glosses(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]]:
+    """A tenth as many held-out scenes, each matte, normal and oily in turn, and who is in each script."""
+    who = [w % len(cast()) for w in range(max(2, clips // 10)) for _ in GLOSS]
+    scripts = [
+        Script.draw(seed + w, "held_out", seconds, cast=[cast()[w]], speaking=False)
+        for w in tqdm(who, desc="write glosses", unit="script")
+    ]
+    glosses = [*GLOSS] * (len(who) // len(GLOSS))
+    return [replace(s, light=replace(s.light, gloss=g)) for s, g in zip(scripts, glosses, strict=True)], who
+
+
 def pictures(who: int, count: int, first: int, size: int) -> list[Picture]:
     """Reference pictures of a character of the cast; another `first`, other pictures."""
     return [Picture(portrait(cast()[who], first + k, size)) for k in range(count)]
@@ -166,15 +187,9 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
 
 
 def in_pairs(pipeline: Pipeline, options: argparse.Namespace, first: int) -> dict[str, tuple[Binding, ...]]:
-    """Clips of two characters, half as many as of one, in every arm: who is on which side."""
+    """Clips of two characters in every arm: who is on which side."""
     size, everyone = pipeline.settings.size[0], cast()
-    pairs = [
-        ((2 * k) % len(everyone), (2 * k + 1) % len(everyone)) for k in range(max(2, options.clips // 2))
-    ]
-    scripts = [
-        Script.draw(options.seed + k, "held_out", options.seconds, cast=[everyone[w] for w in pair])
-        for k, pair in enumerate(tqdm(pairs, desc="write pairs", unit="script"))
-    ]
+    scripts, pairs = draw_pairs(options.clips, options.seconds, options.seed)
     requests = [
         Request(
             script.prompt(options.seed),
@@ -204,14 +219,9 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace, first: int) -> dic
 def in_all_glosses(
     pipeline: Pipeline, options: argparse.Namespace, first: int
 ) -> dict[str, tuple[float, ...]]:
-    """A tenth as many scenes, each matte, normal and oily, in every arm: whether skin shines in that order."""
-    size, everyone = pipeline.settings.size[0], cast()
-    who = [w % len(everyone) for w in range(max(2, options.clips // 10))]
-    plain = [
-        Script.draw(options.seed + w, "held_out", options.seconds, cast=[everyone[w]], speaking=False)
-        for w in tqdm(who, desc="write glosses", unit="script")
-    ]
-    scripts = [replace(s, light=replace(s.light, gloss=gloss)) for s in plain for gloss in GLOSS]
+    """Scenes in every gloss and in every arm: whether skin shines in that order."""
+    size = pipeline.settings.size[0]
+    scripts, who = draw_glosses(options.clips, options.seconds, options.seed)
     requests = [
         Request(
             script.prompt(options.seed),
@@ -219,7 +229,7 @@ def in_all_glosses(
             options.seconds,
             options.seed + w,
         )
-        for script, w in zip(scripts, [w for w in who for _ in GLOSS], strict=True)
+        for script, w in zip(scripts, who, strict=True)
     ]
     truth, made = rendered(scripts, size), generated(pipeline, requests, options.steps)
     arms = {
@@ -230,8 +240,8 @@ def in_all_glosses(
     }
     return {
         name: tuple(
-            gloss_order(clips[3 * k : 3 * k + 3], everyone[w], plain[k].light.direction)
-            for k, w in enumerate(who)
+            gloss_order(clips[k : k + len(GLOSS)], cast()[who[k]], scripts[k].light.direction)
+            for k in range(0, len(who), len(GLOSS))
         )
         for name, clips in arms.items()
     }
