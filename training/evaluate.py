@@ -11,7 +11,7 @@ against another clip's character, sound, camera and light (chance).
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +117,40 @@ def shuffled(clips: Sequence[Clip]) -> list[Clip]:
     ]
 
 
+def first_picture(seed: int) -> int:
+    """The number of the first reference picture of the cast's first character."""
+    return 10_000 * (seed + 1)
+
+
+def ask(
+    scripts: Sequence[Script],
+    who: Sequence[Sequence[int]],
+    seeds: Iterable[int],
+    options: argparse.Namespace,
+    size: int,
+) -> list[Request]:
+    """The scripts as requests, each with reference pictures of those who are in it and a seed for its noise."""
+    first = first_picture(options.seed)
+    return [
+        Request(
+            script.prompt(options.seed),
+            [pictures(w, options.references, first + 100 * w, size) for w in those],
+            options.seconds,
+            options.seed + seed,
+        )
+        for script, those, seed in zip(scripts, who, seeds, strict=True)
+    ]
+
+
+def play(
+    pipeline: Pipeline, scripts: Sequence[Script], requests: Sequence[Request], steps: int | None
+) -> dict[str, list[Clip]]:
+    """The same scripts in every arm but the shuffled one."""
+    truth = rendered(scripts, pipeline.settings.size[0])
+    made = generated(pipeline, requests, steps)
+    return {"renderer": truth, "round trip": round_trip(truth, pipeline.tokenizers), "model": made}
+
+
 def sheet(requests: Sequence[Request], truth: Sequence[Clip], made: Sequence[Clip]) -> Picture:
     """A row for each clip: the first reference, frames of the renderer's clip, the same of the model's."""
     rows = []
@@ -128,22 +162,13 @@ def sheet(requests: Sequence[Request], truth: Sequence[Clip], made: Sequence[Cli
 
 def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     """All arms, measured."""
-    size, tokenizers = pipeline.settings.size[0], pipeline.tokenizers
+    size, first = pipeline.settings.size[0], first_picture(options.seed)
     scripts, who = draw(options.clips, options.seconds, options.seed)
-    first = 10_000 * (options.seed + 1)
-    requests = [
-        Request(
-            script.prompt(options.seed),
-            [pictures(w, options.references, first + 100 * w, size)],
-            options.seconds,
-            options.seed + index,
-        )
-        for index, (script, w) in enumerate(zip(scripts, who, strict=True))
-    ]
+    requests = ask(scripts, [(w,) for w in who], range(len(who)), options, size)
     everyone = tqdm(range(len(cast())), desc="gallery", unit="character")
     crowd = Crowd.of(cast(), [pictures(w, GALLERY, first + 100 * w + 50, size) for w in everyone])
-    truth = rendered(scripts, size)
-    made = generated(pipeline, requests, options.steps)
+    takes = play(pipeline, scripts, requests, options.steps)
+    truth, made = takes["renderer"], takes["model"]
     if options.sheet:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
@@ -161,15 +186,11 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
         replace(other, character=own.character, line=own.line)  # the sound is another's already
         for other, own in zip([*asked[1:], asked[0]], asked, strict=True)
     ]
-    arms = {
-        "renderer": (truth, who, asked),
-        "round trip": (round_trip(truth, tokenizers), who, asked),
-        "model": (made, who, asked),
-        "shuffled": (shuffled(made), others, elsewhere),
-    }
+    arms = {name: (clips, who, asked) for name, clips in takes.items()}
+    arms["shuffled"] = (shuffled(made), others, elsewhere)
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
     facts["steps"] = options.steps or pipeline.settings.steps
-    together, shining = in_pairs(pipeline, options, first), in_all_glosses(pipeline, options, first)
+    together, shining = in_pairs(pipeline, options), in_all_glosses(pipeline, options)
     measured = {
         name: replace(
             measure(clips, crowd, own, name, directions), pairs=together[name], glosses=shining[name]
@@ -186,62 +207,34 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     return Report(f"{options.model} on held-out characters", measured, shown, facts)
 
 
-def in_pairs(pipeline: Pipeline, options: argparse.Namespace, first: int) -> dict[str, tuple[Binding, ...]]:
+def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[Binding, ...]]:
     """Clips of two characters in every arm: who is on which side."""
-    size, everyone = pipeline.settings.size[0], cast()
     scripts, pairs = draw_pairs(options.clips, options.seconds, options.seed)
-    requests = [
-        Request(
-            script.prompt(options.seed),
-            [pictures(w, options.references, first + 100 * w, size) for w in pair],
-            options.seconds,
-            options.seed + k,
-        )
-        for k, (script, pair) in enumerate(zip(scripts, pairs, strict=True))
-    ]
+    requests = ask(scripts, pairs, range(len(pairs)), options, pipeline.settings.size[0])
     sides = [
-        [embed(everyone[w]) for w in (pair[::-1] if script.mirrored else pair)]
+        [embed(cast()[w]) for w in (pair[::-1] if script.mirrored else pair)]
         for script, pair in zip(scripts, pairs, strict=True)
     ]
-    truth, made = rendered(scripts, size), generated(pipeline, requests, options.steps)
-    arms = {
-        "renderer": (truth, sides),
-        "round trip": (round_trip(truth, pipeline.tokenizers), sides),
-        "model": (made, sides),
-        "shuffled": (made, [*sides[1:], sides[0]]),
-    }
+    takes = play(pipeline, scripts, requests, options.steps)
+    arms = {name: (clips, sides) for name, clips in takes.items()}
+    arms["shuffled"] = (takes["model"], [*sides[1:], sides[0]])
     return {
         name: tuple(binding_of(clip, *of) for clip, of in zip(clips, wanted, strict=True))
         for name, (clips, wanted) in arms.items()
     }
 
 
-def in_all_glosses(
-    pipeline: Pipeline, options: argparse.Namespace, first: int
-) -> dict[str, tuple[float, ...]]:
+def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """Scenes in every gloss and in every arm: whether skin shines in that order."""
-    size = pipeline.settings.size[0]
     scripts, who = draw_glosses(options.clips, options.seconds, options.seed)
-    requests = [
-        Request(
-            script.prompt(options.seed),
-            [pictures(w, options.references, first + 100 * w, size)],
-            options.seconds,
-            options.seed + w,
-        )
-        for script, w in zip(scripts, who, strict=True)
-    ]
-    truth, made = rendered(scripts, size), generated(pipeline, requests, options.steps)
-    arms = {
-        "renderer": truth,
-        "round trip": round_trip(truth, pipeline.tokenizers),
-        "model": made,
-        "shuffled": [made[3 * (k // 3) + (k + k // 3) % 3] for k in range(len(made))],
-    }
+    requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings.size[0])
+    arms, count = play(pipeline, scripts, requests, options.steps), len(GLOSS)
+    made = arms["model"]
+    arms["shuffled"] = [made[count * (k // count) + (k + k // count) % count] for k in range(len(made))]
     return {
         name: tuple(
-            gloss_order(clips[k : k + len(GLOSS)], cast()[who[k]], scripts[k].light.direction)
-            for k in range(0, len(who), len(GLOSS))
+            gloss_order(clips[k : k + count], cast()[who[k]], scripts[k].light.direction)
+            for k in range(0, len(who), count)
         )
         for name, clips in arms.items()
     }

@@ -47,9 +47,11 @@ class Batches:
         for index, bucket in enumerate(self.samples.buckets):
             buckets[bucket].append(index)
         stills = self.stills_batch_size or self.batch_size
-        sizes = [stills if shape[0] == 1 else self.batch_size for shape in sorted(buckets)]
-        rows = [torch.tensor(rows) for _, rows in sorted(buckets.items())]
-        object.__setattr__(self, "_buckets", list(zip(rows, sizes, strict=True)))
+        sized = [
+            (torch.tensor(rows), stills if shape[0] == 1 else self.batch_size)
+            for shape, rows in sorted(buckets.items())
+        ]
+        object.__setattr__(self, "_buckets", sized)
 
     def at(self, step: int) -> Batch:
         """The batch of a step on this rank."""

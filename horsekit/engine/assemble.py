@@ -57,8 +57,16 @@ def build_batches(
     dist.barrier()
     stage = data.kind == "stage"
     samples = LatentDataset.open(ROOT / data.path) if stage else _folder_samples(data, tokenizers, place)
-    recipe, sizes = Recipe(**data.recipe), (config.batch_size, config.stills_batch_size)
-    return Batches(samples, tokenizers.text, sizes[0], recipe, config.seed, place.rank, place.world, sizes[1])
+    return Batches(
+        samples,
+        tokenizers.text,
+        config.batch_size,
+        Recipe(**data.recipe),
+        config.seed,
+        place.rank,
+        place.world,
+        config.stills_batch_size,
+    )
 
 
 def open_tokenizers(config: TrainConfig) -> tuple[Tokenizers, Path]:

@@ -117,11 +117,12 @@ class Objective:
         """Mean squared velocity error of each token of the picture and of the sound, [N] each."""
         errors = []
         tokens = (noisy.stream.video, noisy.stream.audio)
-        for error, *of in zip(outputs, tokens, noisy.levels, self.spreads, noisy.targets, strict=True):
-            token, level, spread, target = of
-            if len(token):  # what is absent has no channels either
-                error = to_velocity(self.predicts, error, token, level, spread).float() - target.float()
-            errors.append(error.float().square().mean(dim=1))
+        parts = zip(outputs, tokens, noisy.levels, self.spreads, noisy.targets, strict=True)
+        for output, values, level, spread, target in parts:
+            left = output
+            if len(values):  # what is absent has no channels either
+                left = to_velocity(self.predicts, output, values, level, spread).float() - target.float()
+            errors.append(left.float().square().mean(dim=1))
         return errors
 
     def _weighted(self, error: Tensor, stream: Stream) -> Tensor:

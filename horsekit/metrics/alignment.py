@@ -52,7 +52,7 @@ def align(before: Tensor, after: Tensor, weight: Tensor, centre: Tensor) -> Tens
         jacobian = _jacobian(old, places(size) - centre)
         for _ in range(ROUNDS):
             target = moved(motion, grid, centre)
-            difference = functional.grid_sample(new, _normalised(target), align_corners=False) - old
+            difference = sampled(new, target) - old
             apart = difference.square().mean(1).sqrt()
             seen = region * (target.abs() < 0.5).all(-1)
             usual = (apart * seen).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1e-6)
@@ -66,8 +66,10 @@ def align(before: Tensor, after: Tensor, weight: Tensor, centre: Tensor) -> Tens
     return motion
 
 
-def _normalised(points: Tensor) -> Tensor:
-    return points * points.new_tensor([2.0, -2.0])
+def sampled(frames: Tensor, points: Tensor, beyond: str = "zeros") -> Tensor:
+    """Frames [N, C, H, W] at points [N, h, w, 2], [N, C, h, w]; beyond the picture zeros, or its "border"."""
+    corners = points * points.new_tensor([2.0, -2.0])  # what grid_sample counts in
+    return functional.grid_sample(frames, corners, padding_mode=beyond, align_corners=False)
 
 
 def _jacobian(frames: Tensor, offset: Tensor) -> Tensor:

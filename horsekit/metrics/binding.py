@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.nn import functional
 
 from horsekit.media import Clip
-from horsekit.metrics.alignment import places
+from horsekit.metrics.alignment import places, sampled
 from horsekit.metrics.embedding import owners
 from horsekit.metrics.identity import FACE, LEAST_FACES, distances
 from horsekit.metrics.reader import SIZE, trained
@@ -61,9 +60,7 @@ def _leakage(seen: Tensor, own: Tensor, other: Tensor) -> float:
 
 def _crop(frames: Tensor, middle: float) -> Tensor:
     """A square of frames [F, H, W, 3] about a place, enlarged to what the reader reads."""
-    at = (places(SIZE) * CROP + torch.tensor([middle, 0.0])) * torch.tensor([2.0, -2.0])
+    at = places(SIZE) * CROP + torch.tensor([middle, 0.0])
     pictures = rearrange(frames.float(), "F H W C -> F C H W")
-    cut = functional.grid_sample(
-        pictures, at.expand(len(frames), -1, -1, -1), padding_mode="border", align_corners=False
-    )
+    cut = sampled(pictures, at.expand(len(frames), -1, -1, -1), "border")
     return rearrange(cut, "F C H W -> F H W C").round().to(torch.uint8)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from horsekit.media import Clip
-from horsekit.metrics.alignment import moved, places
+from horsekit.metrics.alignment import moved, places, sampled
 from horsekit.metrics.camera import CameraMotion
 from horsekit.metrics.figure import CENTRE, SIZE, Figure, figure_of, lay_over, skin_of, to_linear, usual_frame
 from horsekit.stage import STOPS, Character, Light
@@ -133,7 +133,7 @@ def _seen(frame: Tensor, figure: Figure) -> tuple[Tensor, Tensor]:
     """The frame in linear light with the character where its figure is, [H, W, 3], and what of it counts [H, W]."""
     target = moved(lay_over(figure, frame), places(SIZE)[None], CENTRE)
     linear = rearrange(to_linear(frame), "H W C -> 1 C H W")
-    seen = functional.grid_sample(linear, target * torch.tensor([2.0, -2.0]), align_corners=False)
+    seen = sampled(linear, target)
     inner = -functional.max_pool2d(-figure.mask[None, None], 3, 1, 1)[0, 0]  # without the outline
     chosen = (inner > 0) & (target[0].abs() < 0.5).all(-1)
     return rearrange(seen[0], "C H W -> H W C"), chosen

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from horsekit.media import Clip
-from horsekit.metrics.alignment import moved, places
+from horsekit.metrics.alignment import moved, places, sampled
 from horsekit.metrics.camera import CameraMotion
 from horsekit.metrics.figure import CENTRE, SIZE, Figure, figure_of, lay_over, usual_frame
 from horsekit.stage import Character
@@ -83,10 +83,7 @@ def _outline(frame: Tensor, figure: Figure) -> tuple[float, float] | None:
     offsets = torch.arange(-REACH, REACH + STEP / 2, STEP)
     at = points[:, None] + normals[:, None] * (offsets / pixels)[:, None]
     picture = rearrange(frame.float() / 255, "H W C -> 1 C H W")
-    profile = functional.grid_sample(
-        picture, at[None] * torch.tensor([2.0, -2.0]), padding_mode="border", align_corners=False
-    )
-    profile = rearrange(profile, "1 C P S -> P S C")
+    profile = rearrange(sampled(picture, at[None], "border"), "1 C P S -> P S C")
     inner, outer = profile[:, offsets <= -FLAT], profile[:, offsets >= FLAT]
     across = inner.mean(1) - outer.mean(1)
     contrast = across.norm(dim=1)
