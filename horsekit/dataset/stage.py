@@ -32,7 +32,7 @@ class StagePlan:
 
     stills: one frame each, without sound, the mouth open or shut at random; portraits: reference pictures per
     character; wordings: prompts per clip, the last with the time of its line; pairs: share of clips with two
-    characters in the shot.
+    characters in the shot. Errors: ValueError for a share outside 0 to 1.
     """
 
     folder: Path
@@ -46,6 +46,10 @@ class StagePlan:
     portraits: int = 4
     wordings: int = 3
     pairs: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pairs <= 1:
+            raise ValueError(f"pairs is {self.pairs}; it is a share, between 0 and 1")
 
 
 def build(plan: StagePlan, workers: int = 2) -> None:
@@ -132,6 +136,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.28)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--stills", action="store_true", help="single frames without sound")
+    parser.add_argument(
+        "--pairs", type=float, default=0.15, help="share of clips with two characters in the shot"
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = vars(parser.parse_args())
     workers = options.pop("workers")

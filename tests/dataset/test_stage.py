@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from horsekit.dataset.latents import LatentDataset
-from horsekit.dataset.stage import StagePlan, build
+from horsekit.dataset.stage import StagePlan, build, draw, main
 
 TOKENIZERS = Path("horsekit/weights/horse-tiny")
 
@@ -21,3 +21,22 @@ def test_a_plan_is_rendered_and_encoded_with_prompts_and_references(tmp_path, st
     assert len(set(sample.prompts)) == plan.wordings
     assert all(len(pictures) == plan.portraits for pictures in sample.references.values())
     assert torch.isfinite(sample.video).all() and (sample.audio is None) == stills
+
+
+@pytest.mark.parametrize(("pairs", "least", "most"), [(0.0, 0, 0), (0.5, 35, 65), (1.0, 100, 100)])
+def test_the_share_of_pairs_is_as_asked(tmp_path, pairs, least, most):
+    plan = StagePlan(tmp_path, TOKENIZERS, clips=100, stills=True, pairs=pairs)
+    assert least <= sum(len(draw(plan, seed).characters) == 2 for seed in range(100)) <= most
+
+
+def test_the_command_renders_as_many_pairs_as_it_is_told(tmp_path, monkeypatch):
+    command = ["stage", str(tmp_path), "--clips", "2", "--stills", "--pairs", "1", "--workers", "1"]
+    monkeypatch.setattr("sys.argv", command)
+    main()
+    dataset = LatentDataset.open(tmp_path)
+    assert [sorted(dataset[row].references) for row in range(2)] == [[1, 2]] * 2
+
+
+def test_a_share_of_pairs_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="pairs is 1.5"):
+        StagePlan(tmp_path, TOKENIZERS, clips=2, pairs=1.5)
