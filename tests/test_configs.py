@@ -34,3 +34,8 @@ def test_model_configs_are_the_presets(name):
 def test_deepspeed_configs_are_of_the_stage_that_they_are_named_after(name):
     stage = int(name.removeprefix("zero").removesuffix(".json"))
     assert zero_config(stage)["zero_optimization"]["stage"] == stage
+
+
+def test_the_shipped_weights_are_small_enough():
+    weights = list((ROOT / "horsekit" / "weights").rglob("*.safetensors"))
+    assert weights and sum(file.stat().st_size for file in weights) < 24e6

@@ -38,5 +38,5 @@ def test_the_command_renders_as_many_pairs_as_it_is_told(tmp_path, monkeypatch):
 
 
 def test_a_share_of_pairs_that_is_none_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="pairs is 1.5"):
+    with pytest.raises(ValueError, match=r"pairs is 1\.5"):
         StagePlan(tmp_path, TOKENIZERS, clips=2, pairs=1.5)
