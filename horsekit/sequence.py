@@ -44,7 +44,8 @@ class Segment:
     """A run of tokens of one modality with one role.
 
     values: [N, C], or token ids [N] for text; coords: [N, 9] float32; slots: [N], 0 for no subject;
-    generate: [N], false where the value is clean and stays; grid: (T, H, W) of video in patches.
+    generate: [N], false where the value is clean and stays; focus: [N] in 0..1, how much a token shows of what
+    has to be right above all, the lips; grid: (T, H, W) of video in patches.
     """
 
     modality: Modality
@@ -53,6 +54,7 @@ class Segment:
     coords: Tensor
     slots: Tensor
     generate: Tensor
+    focus: Tensor
     grid: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
@@ -110,10 +112,12 @@ def video_segment(
     origin_latent: int = 0,
     given_latents: int = 0,
     patch: Patch = (1, 1, 1),
+    focus: Tensor | None = None,
 ) -> Segment:
     """Video latents [T, H, W, C]; the first `given_latents` are clean.
 
-    origin_latent: latents of the clip before this window, which then continues on the same clock.
+    origin_latent: latents of the clip before this window, which then continues on the same clock; focus: the
+    segment's focus, as [T, H, W] of latents.
     Errors: ValueError for latents of another shape, or that do not divide into patches.
     """
     if latents.ndim != 4:
@@ -128,6 +132,7 @@ def video_segment(
         _coords(_grid_places(grid, origin_latent), grid, grid),
         torch.zeros(len(generate), dtype=torch.long),
         generate,
+        torch.zeros(len(generate)) if focus is None else to_patches(focus[..., None], patch).amax(1),
         grid,
     )
 
@@ -157,6 +162,7 @@ def audio_segment(
         _coords(_line_places(count, origin_token), (count, 1, 1), (reference, 1, 1)),
         torch.zeros(count, dtype=torch.long),
         generate,
+        torch.zeros(count),
     )
 
 
@@ -190,6 +196,7 @@ def text_segment(
         coords,
         torch.zeros(count, dtype=torch.long) if slots is None else slots,
         torch.zeros(count, dtype=torch.bool),
+        torch.zeros(count),
     )
 
 
@@ -210,7 +217,7 @@ def reference_segment(latents: Tensor, slot: int, index: int = 0, patch: Patch =
 class Stream:
     """Tokens of several samples grouped by modality: all video rows, then all audio, then all text.
 
-    video [Nv, C], audio [Na, C], text ids [Nt] or states [Nt, C]; coords [S, 9], slots [S], generate [S];
+    video [Nv, C], audio [Na, C], text ids [Nt] or states [Nt, C]; coords [S, 9], slots, generate, focus [S];
     counts: (video, audio, text) tokens of each sample; grids: each sample's (T, H, W) of video in patches.
     """
 
@@ -220,6 +227,7 @@ class Stream:
     coords: Tensor
     slots: Tensor
     generate: Tensor
+    focus: Tensor
     counts: tuple[tuple[int, int, int], ...]
     grids: tuple[tuple[int, int, int] | None, ...]
 
@@ -272,7 +280,7 @@ class Stream:
 
     def to(self, device: torch.device | str) -> "Stream":
         """The same tokens on another device."""
-        moved = ("video", "audio", "text", "coords", "slots", "generate")
+        moved = ("video", "audio", "text", "coords", "slots", "generate", "focus")
         return replace(self, **{name: getattr(self, name).to(device) for name in moved})
 
 
@@ -362,6 +370,7 @@ def _stream(samples: list[list[Segment]]) -> Stream:
         coords=torch.cat([s.coords for s in ordered]),
         slots=torch.cat([s.slots for s in ordered]),
         generate=torch.cat([s.generate for s in ordered]),
+        focus=torch.cat([s.focus for s in ordered]),
         counts=counts,
         grids=tuple(own[0].grid if own else None for own in by_modality[Modality.VIDEO]),
     )

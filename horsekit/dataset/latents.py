@@ -29,6 +29,7 @@ _FEATURES = Features(
         "slots": _SHAPE,
         "references": _NUMBERS,
         "references_shape": _SHAPE,
+        "focus": _NUMBERS,
     }
 )
 
@@ -62,6 +63,7 @@ class LatentDataset:
         audio = _tensor(row["audio"], row["audio_shape"]) if len(row["audio_shape"]) else None
         pictures = _tensor(row["references"], row["references_shape"]) if len(row["references_shape"]) else ()
         slots = [int(slot) for slot in row["slots"]]
+        focus = _tensor(row["focus"], row["video_shape"][:3]) if len(row["focus"]) else None
         return LatentSample(
             video=_tensor(row["video"], row["video_shape"]),
             audio=audio,
@@ -70,6 +72,7 @@ class LatentDataset:
                 slot: torch.stack([p for s, p in zip(slots, pictures, strict=True) if s == slot])
                 for slot in sorted(set(slots))
             },
+            focus=focus,
         )
 
 
@@ -104,6 +107,7 @@ def _row(sample: LatentSample) -> dict:
         "slots": [slot for slot, _ in pictures],
         "references": _numbers(references),
         "references_shape": [] if references is None else list(references.shape),
+        "focus": _numbers(sample.focus),
     }
 
 

@@ -27,13 +27,15 @@ class LatentSample:
     """A clip in latents with its prompts and the pictures of its characters.
 
     video [T, h, w, C]; audio [N, C] or None for a clip without sound; prompts: wordings of the same clip;
-    references: for each slot (1, 2, ...) as the prompts number it, latents [R, h, w, C] of that character.
+    references: for each slot (1, 2, ...) as the prompts number it, latents [R, h, w, C] of that character;
+    focus: [T, h, w] in 0..1, how much each latent shows of the lips, or None where that is unknown.
     """
 
     video: Tensor
     audio: Tensor | None
     prompts: tuple[str, ...]
     references: dict[int, Tensor] = field(default_factory=dict)
+    focus: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Recipe:
         elif task == 3 and latents > 2:
             given_video = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
             given_audio = 4 * given_video - 3
-        segments = [video_segment(sample.video, video_role, given_latents=given_video)]
+        segments = [video_segment(sample.video, video_role, given_latents=given_video, focus=sample.focus)]
         if sample.audio is not None:
             segments.append(audio_segment(sample.audio, audio_role, given_tokens=given_audio))
         return segments

@@ -5,7 +5,7 @@ much of who is who.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -78,7 +78,9 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
     for start in range(0, len(seeds), RENDERED_TOGETHER):
         chunk = seeds[start : start + RENDERED_TOGETHER]
         scripts = [draw(plan, seed) for seed in chunk]
-        video, audio = (_still_latents if plan.stills else _clip_latents)(scripts, plan.size, tokenizers)
+        video, audio, focus = (_still_latents if plan.stills else _clip_latents)(
+            scripts, plan.size, tokenizers
+        )
         for row, (script, seed) in enumerate(zip(scripts, chunk, strict=True)):
             numbers = [seed * plan.wordings + k for k in range(plan.wordings)]
             yield LatentSample(
@@ -91,6 +93,7 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
                     slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
                     for slot, character in enumerate(script.characters, start=1)
                 },
+                focus[row],
             )
 
 
@@ -101,18 +104,35 @@ def draw(plan: StagePlan, seed: int) -> Script:
     return Script.draw(seed, plan.split, seconds, characters=2 if pair else 1, speaking=speaking)
 
 
-def _clip_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, Tensor]:
+def _clip_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, Tensor, Tensor]:
     takes = stage_batch(scripts, size)
     video = tokenizers.video.encode(torch.stack([clip.frames for clip, _ in takes]))
-    return video, tokenizers.audio.encode(torch.stack([clip.waveform[:, 0] for clip, _ in takes]))
+    audio = tokenizers.audio.encode(torch.stack([clip.waveform[:, 0] for clip, _ in takes]))
+    return video, audio, torch.stack([lip_shares(t.mouth_box / size, video.shape[1:4]) for _, t in takes])
 
 
-def _still_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, None]:
+def _still_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, None, Tensor]:
     mouths = [
         random_mouths(len(script.characters), generator(script.seed, "still"))[:, None] for script in scripts
     ]
     views = render([script.scene for script in scripts], mouths, size)
-    return tokenizers.video.encode(torch.stack([view.frames for view in views])), None
+    video = tokenizers.video.encode(torch.stack([view.frames for view in views]))
+    return video, None, torch.stack([lip_shares(view.mouth_box / size, video.shape[1:4]) for view in views])
+
+
+def lip_shares(boxes: Tensor, grid: Sequence[int]) -> Tensor:
+    """Share of the lips that each latent of a grid (T, h, w) shows, [T, h, w] in 0..1, the mean over its frames.
+
+    boxes: [characters, F, 4] round each mouth (centre x, y, width, height) as shares of the picture.
+    """
+    shares = []
+    for axis, cells in ((1, grid[1]), (0, grid[2])):
+        middle, extent = boxes[..., axis, None], boxes[..., 2 + axis, None].clamp(min=1e-6)
+        edges = torch.arange(cells + 1) / cells
+        shares.append(((edges - middle) / extent + 0.5).clamp(0, 1).diff(dim=-1))
+    frames = (shares[0][..., None] * shares[1][..., None, :]).sum(0).clamp(max=1)
+    later = frames[1:].unflatten(0, (grid[0] - 1, clock.FRAMES_PER_LATENT))
+    return torch.cat([frames[:1], later.mean(1)])
 
 
 def _still_prompt(script: Script, number: int) -> str:

@@ -43,6 +43,7 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
         audio_weight=config.objective.audio_weight,
         spreads=(tokenizers.video.spread, tokenizers.audio.spread),
         first_weight=config.objective.first_weight,
+        focus_weight=config.objective.focus_weight,
         apart=config.objective.apart,
         predicts=predicts,
     )

@@ -48,14 +48,16 @@ class Objective:
     relative to the picture, whatever the token counts; spreads: the deviations [C] of picture and sound, which
     let the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
-    apart: the share of samples whose sound has a noise level of its own, so that either can be read from the
-    other; predicts: what the model's output means (to_velocity).
+    focus_weight: how much more a token that is all lips counts, since lips are few and small, and all that the
+    sound tells of; apart: the share of samples whose sound has a noise level of its own, so that either can be
+    read from the other; predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
     audio_weight: float = 0.5
     spreads: tuple[Tensor | float, Tensor | float] = (1.0, 1.0)
     first_weight: float = 1.0
+    focus_weight: float = 0.0
     apart: float = 0.0
     predicts: str = "velocity"
 
@@ -126,9 +128,10 @@ class Objective:
         return errors
 
     def _weighted(self, error: Tensor, stream: Stream) -> Tensor:
-        """The mean over the picture's tokens to make, those of first latents counted first_weight times."""
+        """The mean over the picture's tokens to make, by the weights of first latents and of lips."""
         rows = stream.modality == Modality.VIDEO
         weight = torch.where(stream.coords[rows, 0] == 0, self.first_weight, 1.0) * stream.generate[rows]
+        weight = weight * (1 + self.focus_weight * stream.focus[rows])
         return (error * weight).sum() / weight.sum().clamp(min=1)
 
     @staticmethod

@@ -47,6 +47,22 @@ def test_a_clips_first_latent_counts_as_often_as_asked(tmp_path):
     torch.testing.assert_close(heavy.total, repeated.mean())
 
 
+def test_tokens_that_show_lips_count_more_by_the_share_they_show(tmp_path):
+    batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
+    stream = batch.main
+    focus = torch.rand(len(stream.focus), generator=torch.Generator().manual_seed(1))
+    batch = batch.replace(main=replace(stream, focus=focus))
+    zero = lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)  # noqa: E731
+    losses = Objective(audio_weight=0, focus_weight=5.0)(zero, batch, torch.Generator().manual_seed(3))
+
+    noise = torch.Generator().manual_seed(3)
+    training_levels(len(stream.counts), 3.0, noise)
+    error = (torch.randn(stream.video.shape, generator=noise) - stream.video).square().mean(1)
+    weight = 1 + 5 * focus[stream.modality == Modality.VIDEO]
+    torch.testing.assert_close(losses.total, (weight * error).sum() / weight.sum())
+    torch.testing.assert_close(losses.video, error.mean())
+
+
 def test_what_is_not_there_has_no_loss(tmp_path):
     batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
     pictured = batch.main.generate & (batch.main.modality != Modality.AUDIO)
