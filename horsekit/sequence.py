@@ -111,10 +111,11 @@ def video_segment(
     role: Role = Role.GENERATE,
     origin_latent: int = 0,
     given_latents: int = 0,
+    given_last: int = 0,
     patch: Patch = (1, 1, 1),
     focus: Tensor | None = None,
 ) -> Segment:
-    """Video latents [T, H, W, C]; the first `given_latents` are clean.
+    """Video latents [T, H, W, C]; the first `given_latents` and the last `given_last` are clean.
 
     origin_latent: latents of the clip before this window, which then continues on the same clock; focus: the
     segment's focus, as [T, H, W] of latents.
@@ -124,7 +125,9 @@ def video_segment(
         raise ValueError(f"video latents are {tuple(latents.shape)}; give [T, H, W, C]")
     grid = tuple(n // p for n, p in zip(latents.shape[:3], patch, strict=True))
     generate = torch.full((grid[0] * grid[1] * grid[2],), role == Role.GENERATE)
-    generate[: given_latents // patch[0] * grid[1] * grid[2]] = False
+    first, last = (count // patch[0] * grid[1] * grid[2] for count in (given_latents, given_last))
+    generate[:first] = False
+    generate[len(generate) - last :] = False
     return Segment(
         Modality.VIDEO,
         role,

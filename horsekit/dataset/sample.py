@@ -44,7 +44,8 @@ class Recipe:
 
     text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance);
     each_reference_drop: chance for each single picture, one always stays; image_to_video, audio_to_video,
-    video_to_audio, continuation: chance that a part of the clip is given; the rest is reference to video.
+    video_to_audio, continuation: chance that a part of the clip is given; the rest is reference to video;
+    last_image: chance that the picture given opens no clip but ends it.
     """
 
     text_drop: float = 0.1
@@ -53,12 +54,14 @@ class Recipe:
     max_references: int = 3
     reference_noise: float = 0.05
     image_to_video: float = 0.05
+    last_image: float = 0.5
     audio_to_video: float = 0.05
     video_to_audio: float = 0.02
     continuation: float = 0.03
 
     def __post_init__(self) -> None:
-        for name in ("text_drop", "reference_drop", "each_reference_drop", "reference_noise"):
+        shares = ("text_drop", "reference_drop", "each_reference_drop", "reference_noise", "last_image")
+        for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
         if self.image_to_video + self.audio_to_video + self.video_to_audio + self.continuation > 1:
@@ -86,9 +89,10 @@ class Recipe:
         ).cumsum(0)
         task = int((torch.rand((), generator=generator) > chances).sum())
         latents = sample.video.shape[0]
-        video_role, audio_role, given_video, given_audio = Role.GENERATE, Role.GENERATE, 0, 0
+        video_role, audio_role, given_video, given_last, given_audio = Role.GENERATE, Role.GENERATE, 0, 0, 0
         if task == 0:
-            given_video = 1
+            given_last = int(_chance(self.last_image, generator))
+            given_video = 1 - given_last
         elif task == 1:
             audio_role = Role.GIVEN
         elif task == 2 and sample.audio is not None:
@@ -96,7 +100,7 @@ class Recipe:
         elif task == 3 and latents > 2:
             given_video = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
             given_audio = 4 * given_video - 3
-        segments = [video_segment(sample.video, video_role, given_latents=given_video, focus=sample.focus)]
+        segments = [video_segment(sample.video, video_role, 0, given_video, given_last, focus=sample.focus)]
         if sample.audio is not None:
             segments.append(audio_segment(sample.audio, audio_role, given_tokens=given_audio))
         return segments

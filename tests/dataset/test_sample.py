@@ -6,7 +6,7 @@ import torch
 from horsekit.dataset.sample import LatentSample, Recipe
 from horsekit.sequence import Modality, Role
 
-PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0)
+PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0, 0)
 
 
 def sample():
@@ -75,6 +75,16 @@ def test_a_task_gives_its_part_clean_and_asks_for_the_rest(task, drawn):
             "continuation": given_latents >= 2 and given_audio == 4 * given_latents - 3,
         }
         assert expected[task]
+
+
+def test_the_picture_that_is_given_opens_a_clip_or_ends_it(drawn):
+    given = []
+    for sequence in drawn(Recipe(image_to_video=1, audio_to_video=0, video_to_audio=0, continuation=0)):
+        (video,) = part(sequence, Modality.VIDEO, Role.GENERATE)
+        given.append((~video.generate).view(5, 4).all(1).tolist())
+    first, last = ([k == place for k in range(5)] for place in (0, 4))
+    assert all(one in (first, last) for one in given)
+    assert 15 < given.count(first) < 45
 
 
 def test_a_clip_without_sound_trains_the_picture_only(words):
