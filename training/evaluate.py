@@ -5,8 +5,8 @@
 `python training/evaluate.py tokenizers --json` measures its tokenizers instead, beside published ones.
 
 Arms: the renderer's own clips (the ceiling), their way through the tokenizers and back (the tokenizers'
-ceiling), the model's clips from the same prompts with reference pictures, and the model's clips scored
-against another clip's character, sound, camera and light (chance).
+ceiling), the model's clips from the same prompts with reference pictures, such clips driven by the renderer's
+sound, and the model's clips scored against another clip's character, sound, camera and light (chance).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from horsekit.media import Clip, Picture, Sound, contact_sheet, replacing
+from horsekit.media import Clip, Picture, contact_sheet, replacing
 from horsekit.metrics import (
     Asked,
     Binding,
@@ -33,7 +33,6 @@ from horsekit.metrics import (
 from horsekit.metrics.embedding import embed
 from horsekit.pipeline import Pipeline, Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
-from horsekit.stage.speech import SAMPLE_RATE
 from horsekit.tokenizers import Tokenizers
 
 TOGETHER = 8  # clips rendered, coded or generated at once
@@ -178,7 +177,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
             script.camera,
             script.light,
             portrait_light(first + 100 * w),
-            Sound(script.line.speech.waveform[:, None], SAMPLE_RATE),
+            script.line.speech,
         )
         for script, w in zip(scripts, who, strict=True)
     ]
@@ -186,6 +185,11 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
         replace(other, character=own.character, line=own.line)  # the sound is another's already
         for other, own in zip([*asked[1:], asked[0]], asked, strict=True)
     ]
+    takes["driven"] = generated(
+        pipeline,
+        [replace(r, sound=clip.sound) for r, clip in zip(requests, truth, strict=True)],
+        options.steps,
+    )
     arms = {name: (clips, who, asked) for name, clips in takes.items()}
     arms["shuffled"] = (shuffled(made), others, elsewhere)
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
@@ -193,7 +197,9 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     together, shining = in_pairs(pipeline, options), in_all_glosses(pipeline, options)
     measured = {
         name: replace(
-            measure(clips, crowd, own, name, directions), pairs=together[name], glosses=shining[name]
+            measure(clips, crowd, own, name, directions),
+            pairs=together.get(name, ()),
+            glosses=shining.get(name, ()),
         )
         for name, (clips, own, directions) in arms.items()
     }

@@ -1,5 +1,6 @@
 """Numbers about clips, read from pixels and sound alone."""
 
+from horsekit.metrics.articulation import Articulation, articulation
 from horsekit.metrics.binding import Binding, binding_of
 from horsekit.metrics.camera import CameraMotion, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import Crowd, Identity, Target, cast, identity_of
@@ -19,11 +20,12 @@ from horsekit.metrics.report import Report
 from horsekit.metrics.statistics import Interval, bootstrap, theil_sen
 from horsekit.metrics.sync import MouthTrace, Sync, envelope, timing
 from horsekit.metrics.texture import Texture, texture_of
-from horsekit.metrics.words import word_distance
+from horsekit.metrics.words import heard_at, word_distance
 
 __all__ = [
     "FIGURES",
     "Arm",
+    "Articulation",
     "Asked",
     "Binding",
     "CameraMotion",
@@ -41,6 +43,7 @@ __all__ = [
     "Sync",
     "Target",
     "Texture",
+    "articulation",
     "binding_of",
     "bootstrap",
     "camera_of",
@@ -48,6 +51,7 @@ __all__ = [
     "cast",
     "envelope",
     "gloss_order",
+    "heard_at",
     "identity_of",
     "light_of",
     "light_score",

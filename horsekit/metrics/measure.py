@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from horsekit.media import Clip, Sound
+from horsekit.media import Clip
+from horsekit.metrics.articulation import Articulation, articulation
 from horsekit.metrics.binding import Binding
 from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
 from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
@@ -22,6 +23,7 @@ from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
 from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.words import word_distance
 from horsekit.stage import CameraMove, Character, Light
+from horsekit.stage.speech import Speech
 
 FAILED_OFFSET = 1000 * REACH  # ms: what a clip without an offset counts as
 NOTHING_HEARD = 1.0  # the distance of a clip without speech from any line
@@ -39,7 +41,7 @@ class Asked:
     camera: CameraMove
     light: Light
     shown: Light | None = None
-    line: Sound | None = None
+    line: Speech | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Measures:
     """One clip: who is in it, by parameters and (`looks`) by pictures, and how its sound is timed.
 
     camera, light: against what was asked for, None where nothing was; copied: how much nearer the light is to
-    the reference's than to the one asked for, −2 to 2; words: distance from the line asked for, see words.
+    the reference's than to the one asked for, −2 to 2; words: distance from the line asked for, see words;
+    articulation: whether the mouth takes the shapes of that line.
     """
 
     identity: Identity
@@ -57,6 +60,7 @@ class Measures:
     light: LightScore | None = None
     copied: float | None = None
     words: float | None = None
+    articulation: Articulation | None = None
     texture: Texture | None = None
 
     def row(self) -> dict:
@@ -67,7 +71,12 @@ class Measures:
             for name, part in parts.items()
             if part is not None
         }
-        scores = {"camera": self.camera, "light": self.light, "texture": self.texture}
+        scores = {
+            "camera": self.camera,
+            "light": self.light,
+            "texture": self.texture,
+            "articulation": self.articulation,
+        }
         seen |= {name: asdict(score) for name, score in scores.items() if score is not None}
         return {**seen, "sync": asdict(self.sync), "copied": self.copied, "words": self.words}
 
@@ -99,6 +108,8 @@ FIGURES = (
     Figure("slope", "sync: median slope", "ms/s", "{:+.1f}", "≤ 2 either way"),
     Figure("jitter", "sync: median jitter", "ms", "{:.0f}"),
     Figure("peak", "sync: correlation of mouth and sound", "", "{:.2f}"),
+    Figure("closures", "sync: lips shut where /p b m/ is heard", "%", "{:.0f}", "as the renderer"),
+    Figure("shapes", "sync: right mouth shape of 3 at phonemes' centres", "%", "{:.0f}", "as the renderer"),
     Figure("words", "words: distance from the line asked for", "", "{:.3f}", "< shuffled"),
     Figure("camera", "camera: the right one of 16 moves", "%", "{:.0f}", "≥ 85"),
     Figure("camera_speed", "camera: the right speed, of right moves", "%", "{:.0f}"),
@@ -140,6 +151,7 @@ class Arm:
         """
         who, when = [m.identity for m in self.clips], [m.sync for m in self.clips]
         looks = [m.looks for m in self.clips if m.looks is not None]
+        said = [m.articulation for m in self.clips if m.articulation is not None]
         offsets = [abs(s.offset) if s.usable else FAILED_OFFSET for s in when]
         return {
             "top1": bootstrap([100.0 * i.found for i in who]),
@@ -156,6 +168,8 @@ class Arm:
             "slope": bootstrap(_known(s.slope for s in when), _middle),
             "jitter": bootstrap(_known(s.jitter for s in when), _middle),
             "peak": bootstrap(_known(s.peak for s in when)),
+            "closures": bootstrap([100.0 * v for v in _known(s.closures for s in said)]),
+            "shapes": bootstrap([100.0 * s.shapes for s in said]),
             "words": bootstrap(_known(m.words for m in self.clips)),
             **self._camera(),
             **self._light(),
@@ -213,7 +227,7 @@ class Arm:
 
     def reasons(self) -> dict[str, int]:
         """Why clips were unusable, and how many."""
-        parts = [(m.identity, m.sync, m.camera, m.light, m.texture) for m in self.clips]
+        parts = [(m.identity, m.sync, m.camera, m.light, m.texture, m.articulation) for m in self.clips]
         found = [
             part.reason for of in (*parts, self.pairs) for part in of if part is not None and part.reason
         ]
@@ -256,12 +270,13 @@ def measure(
     measured = []
     for clip, who, directions in zip(tqdm(clips, desc=name, unit="clip"), own, asked, strict=True):
         reading, fps = trained().reader.read(clip.frames), float(clip.fps)
+        mouth = mouth_trace(reading)
         measured.append(
             Measures(
                 identity_of(reading, crowd.points, who, fps),
-                timing(mouth_trace(reading), clip),
+                timing(mouth, clip),
                 None if crowd.looks is None else identity_of(reading, crowd.looks, who, fps),
-                **({} if directions is None else _directed(clip, directions)),
+                **({} if directions is None else _directed(clip, mouth, directions)),
             )
         )
     return Arm(tuple(measured))
@@ -275,7 +290,7 @@ def gloss_order(clips: Sequence[Clip], character: Character, direction: int) -> 
     return spearman(torch.tensor(ratios), torch.arange(len(ratios)))
 
 
-def _directed(clip: Clip, asked: Asked) -> dict:
+def _directed(clip: Clip, mouth: MouthTrace, asked: Asked) -> dict:
     """What was directed, by the names of Measures."""
     motion = camera_of(clip)
     light = light_of(clip, asked.character, motion)
@@ -290,8 +305,9 @@ def _directed(clip: Clip, asked: Asked) -> dict:
         )
         found["copied"] = shown - wanted
     if asked.line is not None:
-        heard = word_distance(clip.sound, asked.line)
+        heard = word_distance(clip.sound, asked.line.sound)
         found["words"] = NOTHING_HEARD if heard is None else heard
+        found["articulation"] = articulation(mouth, clip, asked.line)
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from horsekit.media import resample
+from horsekit.media import Sound, resample
 from horsekit.stage.visemes import Phoneme
 
 LANGUAGES = {
@@ -44,6 +44,11 @@ class Speech:
 
     waveform: Tensor
     phonemes: tuple[Phoneme, ...]
+
+    @property
+    def sound(self) -> Sound:
+        """What is heard."""
+        return Sound(self.waveform[:, None], SAMPLE_RATE)
 
     @property
     def start(self) -> float:

@@ -51,18 +51,19 @@ def test_the_stage_in_the_models_place_is_as_good_as_the_renderer(evaluate, monk
         model="stage", clips=6, references=1, seconds=1.28, seed=0, steps=None, sheet=tmp_path / "sheet.png"
     )
     model = Stage()
-    parts = (evaluate.draw, evaluate.draw_pairs, evaluate.draw_glosses)
+    parts = (evaluate.draw, evaluate.draw, evaluate.draw_pairs, evaluate.draw_glosses)  # again to their sound
     model.clips = [
         clip for draw in parts for clip in evaluate.rendered(draw(options.clips, options.seconds, 0)[0], 64)
     ]
     report = evaluate.evaluate(model, options)
     figures = {name: arm.summary() for name, arm in report.arms.items()}
-    assert list(figures) == ["renderer", "round trip", "model", "shuffled"]
+    assert list(figures) == ["renderer", "round trip", "model", "driven", "shuffled"]
+    assert figures["driven"]["offset"] == figures["model"]["offset"]
     assert figures["model"] == figures["renderer"] == figures["round trip"]
     assert figures["model"]["top1"] > 80 > 20 > figures["shuffled"]["top1"]
     assert figures["model"]["abs_offset_all"] < figures["shuffled"]["abs_offset_all"]
     assert figures["model"]["words"] < 0.4 < figures["shuffled"]["words"]
-    for name in ("camera", "light", "binding"):
+    for name in ("camera", "light", "binding", "closures", "shapes"):
         assert figures["model"][name] > 60 and figures["model"][name] > figures["shuffled"][name]
     report.save_json(tmp_path / "out.json")
     data = json.loads((tmp_path / "out.json").read_text())
