@@ -97,6 +97,11 @@ def timed_lines(text: str) -> tuple[TimedLine, ...]:
     return tuple(lines)
 
 
+def quoted(text: str) -> list[tuple[int, int]]:
+    """Where the words of each quoted line begin and end, text[first:last]."""
+    return [(match.start() + 1, match.end() - 1) for match in _QUOTE.finditer(text)]
+
+
 def with_time(text: str, start: float, end: float) -> str:
     """The text with a time behind its first quoted line. Errors: PromptError when nothing is quoted."""
     quote = _QUOTE.search(text)
@@ -263,7 +268,7 @@ def _split_shots(text: str) -> list[tuple[str, float | None, float | None]]:
     return pieces
 
 
-def _sentences(text: str) -> list[str]:
+def sentences(text: str) -> list[str]:
     """The sentences of a text; what is quoted stays in one piece."""
     covered = _QUOTE.sub(lambda quote: quote[0][0] + "x" * (len(quote[0]) - 3) + quote[0][-2:], text)
     ends = [0, *(match.end() for match in _SENTENCE_END.finditer(covered)), len(text)]
@@ -274,7 +279,7 @@ def _parse_shot(text: str, start: float | None, end: float | None) -> Shot:
     layers: dict[str, list[str]] = {}
     labels = list(_LABEL.finditer(text))
     free = text[: labels[0].start()] if labels else text
-    for sentence in _sentences(free):
+    for sentence in sentences(free):
         layers.setdefault(layer_of(sentence), []).append(sentence)
     for label, following in zip_longest(labels, labels[1:]):
         words = text[label.end() : following.start() if following else len(text)].strip()

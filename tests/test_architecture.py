@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[1]
 # from the ground up; a module imports from its own package and from floors below its own
 FLOORS = (
     ("clock", "prompt"),
-    ("media",),
+    ("media", "excerpt"),
     ("stage", "tokenizers", "character"),
     ("sequence",),
     ("transformer", "dataset"),
     ("adapters", "flow"),
+    ("request",),
     ("pipeline",),
     ("metrics",),
     ("engine",),
