@@ -44,6 +44,11 @@ class Generate:
         parser.add_argument(
             "--seconds", type=float, default=1.28, help="length of the clip (default: %(default)s)"
         )
+        parser.add_argument("--first-frame", metavar="PICTURE", help="the picture that opens the clip")
+        parser.add_argument("--last-frame", metavar="PICTURE", help="the picture that ends it")
+        parser.add_argument("--sound", metavar="FILE", help="a voice that the picture is made to fit")
+        parser.add_argument("--film", metavar="MP4", help="a clip whose picture stays and gets a sound")
+        parser.add_argument("--before", metavar="MP4", help="a clip that goes on for --seconds")
         parser.add_argument("--seed", type=int, default=0, help="same seed, same clip (default: %(default)s)")
         parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
         parser.add_argument("--text-guidance", type=float, help="how closely to follow the prompt")
@@ -56,7 +61,8 @@ class Generate:
 
         from tqdm.auto import tqdm
 
-        from horsekit.pipeline import Pipeline
+        from horsekit.media import Clip, Sound
+        from horsekit.pipeline import Pipeline, Progress
 
         check_writable(options.out)
         pipeline = Pipeline.from_pretrained(options.model)
@@ -66,15 +72,26 @@ class Generate:
             load_adapter(pipeline.transformer, options.adapter)
         chosen = {"text": options.text_guidance, "reference": options.reference_guidance}
         guidance = replace(pipeline.settings.guidance, **{k: v for k, v in chosen.items() if v is not None})
+        media = {"sound": Sound, "film": Clip, "before": Clip}
+        handed = {name: getattr(options, name) for name in media}
+        opened = {name: path and media[name].open(path) for name, path in handed.items()}
         with tqdm(desc="generating", unit="step", total=options.steps or pipeline.settings.steps) as bar:
+
+            def advance(progress: Progress) -> None:
+                bar.total = progress.total
+                bar.update()
+
             clip = pipeline.generate(
                 options.prompt,
                 options.reference,
                 options.seconds,
                 options.seed,
+                first_frame=options.first_frame,
+                last_frame=options.last_frame,
+                **opened,
                 steps=options.steps,
                 guidance=guidance,
-                callback=lambda progress: bar.update(),
+                callback=advance,
             )
         about = {"prompt": options.prompt, "seed": str(options.seed), "model": str(options.model)}
         print(clip.save(options.out, metadata=about))

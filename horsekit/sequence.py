@@ -110,12 +110,11 @@ def video_segment(
     latents: Tensor,
     role: Role = Role.GENERATE,
     origin_latent: int = 0,
-    given_latents: int = 0,
-    given_last: int = 0,
+    given: Tensor | None = None,
     patch: Patch = (1, 1, 1),
     focus: Tensor | None = None,
 ) -> Segment:
-    """Video latents [T, H, W, C]; the first `given_latents` and the last `given_last` are clean.
+    """Video latents [T, H, W, C]. given: which latent frames are clean, [T] bool, none unless told.
 
     origin_latent: latents of the clip before this window, which then continues on the same clock; focus: the
     segment's focus, as [T, H, W] of latents.
@@ -125,9 +124,8 @@ def video_segment(
         raise ValueError(f"video latents are {tuple(latents.shape)}; give [T, H, W, C]")
     grid = tuple(n // p for n, p in zip(latents.shape[:3], patch, strict=True))
     generate = torch.full((grid[0] * grid[1] * grid[2],), role == Role.GENERATE)
-    first, last = (count // patch[0] * grid[1] * grid[2] for count in (given_latents, given_last))
-    generate[:first] = False
-    generate[len(generate) - last :] = False
+    if given is not None:
+        generate &= ~given.unflatten(0, (-1, patch[0])).all(1).repeat_interleave(grid[1] * grid[2])
     return Segment(
         Modality.VIDEO,
         role,
@@ -144,10 +142,10 @@ def audio_segment(
     latents: Tensor,
     role: Role = Role.GENERATE,
     origin_token: int = 0,
-    given_tokens: int = 0,
+    given: Tensor | None = None,
     video_latents: int | None = None,
 ) -> Segment:
-    """Audio latents [N, C], four to a video latent; the first `given_tokens` are clean.
+    """Audio latents [N, C], four to a video latent. given: which are clean, [N] bool, none unless told.
 
     origin_token: audio tokens of the clip before this window, four to each latent of the video's origin;
     video_latents: the reference time size of coordinate style v1; by default v2's (N − 1) // 4 + 1.
@@ -157,7 +155,8 @@ def audio_segment(
     count = len(latents)
     reference = video_latents or (count - 1) // FRAMES_PER_LATENT + 1
     generate = torch.full((count,), role == Role.GENERATE)
-    generate[:given_tokens] = False
+    if given is not None:
+        generate &= ~given
     return Segment(
         Modality.AUDIO,
         role,

@@ -15,10 +15,12 @@ class FakePipeline:
     def __init__(self) -> None:
         self.asked, self.error = None, None
 
-    def generate(self, prompt, references, seconds, seed, *, steps, guidance, callback):
+    def generate(self, prompt, references, seconds, seed, *, steps, guidance, callback, **given):
         self.asked = (prompt, references, seconds, seed, steps, guidance)
-        for index in range(steps or self.settings.steps):
-            callback(SimpleNamespace(index=index, total=steps))
+        self.given = {name: value for name, value in given.items() if value is not None}
+        total = steps or self.settings.steps
+        for index in range(total):
+            callback(SimpleNamespace(index=index, total=total))
         if self.error:
             raise self.error
         return Clip(torch.zeros(5, 64, 64, 3, dtype=torch.uint8), torch.zeros(5 * 640, 1))
@@ -49,6 +51,16 @@ def test_generate_writes_the_clip_and_prints_its_path(pipeline, tmp_path, capsys
 def test_each_reference_option_is_one_character(pipeline, tmp_path):
     generate(tmp_path / "x.mp4", "--reference", "a.png", "b.png", "--reference", "c.png")
     assert pipeline.asked[1] == [["a.png", "b.png"], ["c.png"]]
+
+
+def test_everything_that_can_be_given_is_handed_on(pipeline, tmp_path):
+    Clip(torch.zeros(5, 64, 64, 3, dtype=torch.uint8), torch.zeros(5 * 640, 1)).save(tmp_path / "a.mp4")
+    files = {f"--{name}": str(tmp_path / "a.mp4") for name in ("sound", "film", "before")}
+    pictures = {"--first-frame": "a.png", "--last-frame": "b.png"}
+    assert generate(tmp_path / "x.mp4", *(w for pair in {**files, **pictures}.items() for w in pair)) == 0
+    assert pipeline.given["first_frame"] == "a.png" and pipeline.given["last_frame"] == "b.png"
+    assert pipeline.given["sound"].seconds > 0 and len(pipeline.given["film"].frames) == 5
+    assert len(pipeline.given["before"].frames) == 5
 
 
 def test_what_a_user_can_mend_is_one_line_and_leaves_nothing(pipeline, tmp_path, capsys):
@@ -121,7 +133,7 @@ def test_a_prompt_and_pictures_become_a_clip_with_sound(tiny_pipeline_folder, tm
         (["--reference", "missing.png"], "missing.png does not exist"),
         (["--prompt", ""], "the prompt is empty"),
         (["--prompt", "[Image 3] waves"], "[Image 3]"),
-        (["--seconds", "60"], "seconds is 60"),
+        (["--seconds", "-1"], "seconds is -1"),
         (["--steps", "-1"], "steps is -1"),
         (["--text-guidance", "99"], "text guidance is 99"),
     ],

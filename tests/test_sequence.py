@@ -134,9 +134,15 @@ def test_references_have_a_stream_of_their_own_outside_the_clip():
 
 def test_given_parts_are_not_generated():
     latents = torch.zeros(3, 2, 2, 8)
-    assert video_segment(latents, given_latents=1).generate.tolist() == [False] * 4 + [True] * 8
+    assert (
+        video_segment(latents, given=torch.tensor([True, False, False])).generate.tolist()
+        == [False] * 4 + [True] * 8
+    )
     assert not video_segment(latents, Role.GIVEN).generate.any()
-    assert audio_segment(torch.zeros(5, 3), given_tokens=2).generate.tolist() == [False] * 2 + [True] * 3
+    assert (
+        audio_segment(torch.zeros(5, 3), given=torch.arange(5) < 2).generate.tolist()
+        == [False] * 2 + [True] * 3
+    )
 
 
 def test_other_values_keep_the_layout():

@@ -31,7 +31,8 @@ from horsekit.metrics import (
     measure,
 )
 from horsekit.metrics.embedding import embed
-from horsekit.pipeline import Pipeline, Request
+from horsekit.pipeline import Pipeline
+from horsekit.request import Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
 from horsekit.tokenizers import Tokenizers
 

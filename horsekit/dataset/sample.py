@@ -11,7 +11,6 @@ from torch import Tensor
 from horsekit.sequence import (
     MAX_REFERENCES,
     MAX_SLOTS,
-    Role,
     Segment,
     Sequence,
     audio_segment,
@@ -89,20 +88,21 @@ class Recipe:
         ).cumsum(0)
         task = int((torch.rand((), generator=generator) > chances).sum())
         latents = sample.video.shape[0]
-        video_role, audio_role, given_video, given_last, given_audio = Role.GENERATE, Role.GENERATE, 0, 0, 0
+        seen = torch.zeros(latents, dtype=torch.bool)
+        heard = torch.zeros(0 if sample.audio is None else len(sample.audio), dtype=torch.bool)
         if task == 0:
-            given_last = int(_chance(self.last_image, generator))
-            given_video = 1 - given_last
+            seen[-1 if _chance(self.last_image, generator) else 0] = True
         elif task == 1:
-            audio_role = Role.GIVEN
+            heard[:] = True
         elif task == 2 and sample.audio is not None:
-            video_role = Role.GIVEN
+            seen[:] = True
         elif task == 3 and latents > 2:
-            given_video = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
-            given_audio = 4 * given_video - 3
-        segments = [video_segment(sample.video, video_role, 0, given_video, given_last, focus=sample.focus)]
+            prefix = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
+            seen[:prefix] = True
+            heard[: 4 * prefix - 3] = True
+        segments = [video_segment(sample.video, given=seen, focus=sample.focus)]
         if sample.audio is not None:
-            segments.append(audio_segment(sample.audio, audio_role, given_tokens=given_audio))
+            segments.append(audio_segment(sample.audio, given=heard))
         return segments
 
     def _text(

@@ -8,7 +8,8 @@ from horsekit.dataset.stage import StagePlan, draw
 from horsekit.engine.assemble import reference_pictures
 from horsekit.engine.config import ROOT, DataConfig
 from horsekit.media import Clip, Picture, contact_sheet
-from horsekit.pipeline import Pipeline, Request, Settings
+from horsekit.pipeline import Pipeline, Settings
+from horsekit.request import Request
 from horsekit.tokenizers import Tokenizers
 from horsekit.transformer import UnifiedTransformer
 
