@@ -4,12 +4,11 @@ Imports peft, and with it transformers, so it is imported where it is used.
 """
 
 import warnings
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora.layer import LoraLayer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -25,46 +24,51 @@ NAME = "default"
 
 
 class TokenLora(nn.Module, LoraLayer):
-    """A linear map of the transformer with a low-rank update beside it, one per modality where the map has.
+    """A linear map of the transformer with low-rank updates beside it, one per modality where the map has.
 
-    scope "references": rows of a stream that holds video alone, as only the stream of references does.
+    Adapters go by name, each with its scope; "references": rows of a stream that holds video alone, as only the
+    stream of references does.
     """
 
-    def __init__(
-        self,
-        base_layer: ExpertLinear | SharedLinear,
-        adapter_name: str,
-        config: LoraConfig,
-        r: int,
-        lora_alpha: float,
-        scope: Scope,
-        **_: object,
-    ) -> None:
+    def __init__(self, base_layer: ExpertLinear | SharedLinear) -> None:
         super().__init__()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Unsupported layer type")
             LoraLayer.__init__(self, base_layer)
-        self.scope = scope
-        self._active_adapter = adapter_name
-        experts = getattr(base_layer, "experts", 1)
-        rows, columns = base_layer.weight.shape
-        self.r[adapter_name], self.lora_alpha[adapter_name] = r, lora_alpha
-        self.scaling[adapter_name] = lora_alpha / r
-        self.lora_A[adapter_name] = linear(columns, r, experts, torch.float32)
-        self.lora_B[adapter_name] = linear(r, rows // experts, experts, torch.float32)
-        self.lora_bias[adapter_name] = False
-        self.reset_lora_parameters(adapter_name, config.init_lora_weights)
-        self.set_adapter(self.active_adapters)
+        self.scope: dict[str, Scope] = {}
+
+    def add(self, name: str, rank: int, alpha: float, scope: Scope, weight: float) -> None:
+        """Put an update beside the map, zero at first; its strength is weight · alpha / rank."""
+        experts = getattr(self.base_layer, "experts", 1)
+        rows, columns = self.base_layer.weight.shape
+        self.scope[name], self.r[name], self.lora_alpha[name] = scope, rank, alpha
+        self.scaling[name] = weight * alpha / rank
+        self.lora_A[name] = linear(columns, rank, experts, torch.float32)
+        self.lora_B[name] = linear(rank, rows // experts, experts, torch.float32)
+        self.lora_bias[name] = False
+        self.reset_lora_parameters(name, True)
+        self.set_adapter([*self.scope])
 
     def forward(self, x: Tensor, sizes: Sizes) -> Tensor:
         """x [S, I] with its rows per modality to [S, O]."""
         result = self.base_layer(x, sizes)
-        if self.disable_adapters or (self.scope == "references" and sizes[1] + sizes[2] > 0):
-            return result
-        for name in self.active_adapters:
+        for name in () if self.disable_adapters else self.active_adapters:
+            if self.scope[name] == "references" and sizes[1] + sizes[2] > 0:
+                continue
             update = self.lora_B[name](self.lora_A[name](x.float(), sizes), sizes)
             result = result + (update * self.scaling[name]).to(result.dtype)
         return result
+
+    def change(self) -> Tensor:
+        """What the updates of all tokens add to the map's weight, of its shape, float32."""
+        total = torch.zeros_like(self.base_layer.weight, dtype=torch.float32)
+        experts = getattr(self.base_layer, "experts", 1)
+        for name in self.scope:
+            pairs = zip(
+                self.lora_B[name].weight.chunk(experts), self.lora_A[name].weight.chunk(experts), strict=True
+            )
+            total += self.scaling[name] * torch.cat([b @ a for b, a in pairs])
+        return total
 
 
 def add_lora(model: UnifiedTransformer, rank: int, alpha: float, scope: Scope) -> None:
@@ -78,10 +82,20 @@ def add_lora(model: UnifiedTransformer, rank: int, alpha: float, scope: Scope) -
         raise ValueError(f"scope is {scope!r}; use one of {get_args(Scope)}")
     if _loras(model):
         raise ValueError("the model carries an adapter already; take it off with remove_lora first")
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS))
-    lora = partial(TokenLora, scope=scope)
-    config._register_custom_module({ExpertLinear: lora, SharedLinear: lora})
-    inject_adapter_in_model(config, model, adapter_name=NAME)
+    _put_on(model, NAME, rank, alpha, scope, 1.0)
+
+
+def _put_on(
+    model: UnifiedTransformer, name: str, rank: int, alpha: float, scope: Scope, weight: float
+) -> None:
+    model.requires_grad_(False)
+    for path in _targets(model):
+        parent, _, child = path.rpartition(".")
+        module = model.get_submodule(path)
+        if not isinstance(module, TokenLora):
+            module = TokenLora(module)
+            setattr(model.get_submodule(parent), child, module)
+        module.add(name, rank, alpha, scope, weight)
 
 
 def remove_lora(model: UnifiedTransformer) -> None:
@@ -97,11 +111,13 @@ def save_adapter(model: UnifiedTransformer, path: Path | str, metadata: dict[str
     if not loras:
         raise ValueError("the model carries no adapter; add one with add_lora")
     first = model.get_submodule(loras[0])
+    if len(first.scope) > 1:
+        raise ValueError("the model carries several adapters; each has its own file already")
     about = {
         "format": FORMAT,
         "rank": str(first.r[NAME]),
         "alpha": str(first.lora_alpha[NAME]),
-        "scope": first.scope,
+        "scope": first.scope[NAME],
     }
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,12 +125,59 @@ def save_adapter(model: UnifiedTransformer, path: Path | str, metadata: dict[str
     write_safetensors(tensors, path, {**metadata, **about})
 
 
-def load_adapter(model: UnifiedTransformer, path: Path | str) -> dict[str, str]:
+def load_adapter(model: UnifiedTransformer, path: Path | str, weight: float = 1.0) -> dict[str, str]:
     """Put the adapter in a file on the model, in place of any it carries; returns the file's metadata.
 
+    weight: how strongly it acts, 1 as it was trained.
     Errors: CheckpointError for a file that is no adapter, is damaged, or belongs to another model; the model
     is then as it was.
     """
+    return stack_adapters(model, [(path, weight)])[0]
+
+
+def stack_adapters(
+    model: UnifiedTransformer, adapters: Sequence[tuple[Path | str, float]]
+) -> list[dict[str, str]]:
+    """Put several adapters on the model at once, each with its weight; returns their metadata.
+
+    Their updates add up. Errors: as load_adapter.
+    """
+    read = [read_adapter(path) for path, _ in adapters]
+    for (path, _), (about, tensors) in zip(adapters, read, strict=True):
+        _check_fit(model, tensors, int(about["rank"]), path)
+    remove_lora(model)
+    for number, ((_, weight), (about, tensors)) in enumerate(zip(adapters, read, strict=True)):
+        name = NAME if number == 0 else f"{NAME}_{number}"
+        _put_on(model, name, int(about["rank"]), float(about["alpha"]), about["scope"], weight)
+        with torch.no_grad():
+            for key, parameter in _tensors(model, name).items():
+                parameter.copy_(tensors[key])
+    return [about for about, _ in read]
+
+
+def merge_lora(model: UnifiedTransformer) -> None:
+    """Write what the model's adapters add into its own weights, and take them off.
+
+    Errors: ValueError for a model without an adapter, or one whose adapter acts on references alone, which no
+    weight that all tokens share can hold.
+    """
+    loras = [model.get_submodule(name) for name in _loras(model)]
+    if not loras:
+        raise ValueError("the model carries no adapter; load one first")
+    if any(scope == "references" for lora in loras for scope in lora.scope.values()):
+        raise ValueError(
+            "the adapter acts on reference tokens alone and cannot become part of weights that all tokens share; "
+            "keep it beside the model, or train with lora.scope=all"
+        )
+    with torch.no_grad():
+        for lora in loras:
+            weight = lora.base_layer.weight
+            weight.copy_((weight.float() + lora.change()).to(weight.dtype))
+    remove_lora(model)
+
+
+def read_adapter(path: Path | str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of an adapter's file. Errors: CheckpointError for a file that is none."""
     try:
         with safe_open(path, framework="pt") as stored:
             about = stored.metadata() or {}
@@ -123,23 +186,16 @@ def load_adapter(model: UnifiedTransformer, path: Path | str) -> dict[str, str]:
         raise CheckpointError(f"{path} cannot be read ({error}); give an adapter's file") from error
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no adapter of horsekit: its format is {about.get('format')!r}")
-    _check_fit(model, tensors, int(about["rank"]), path)
-    remove_lora(model)
-    add_lora(model, int(about["rank"]), float(about["alpha"]), about["scope"])
-    with torch.no_grad():
-        for key, parameter in _tensors(model).items():
-            parameter.copy_(tensors[key])
-    return about
+    return about, tensors
 
 
 def _check_fit(model: UnifiedTransformer, tensors: dict[str, Tensor], rank: int, path: Path | str) -> None:
     wanted = {}
-    for name, module in model.named_modules():
-        if name.endswith(TARGETS):
-            base = getattr(module, "base_layer", module)
-            experts = getattr(base, "experts", 1)
-            wanted[f"{name}.lora_A.weight"] = (rank * experts, base.weight.shape[1])
-            wanted[f"{name}.lora_B.weight"] = (base.weight.shape[0], rank)
+    for name in _targets(model):
+        module = model.get_submodule(name)
+        base = getattr(module, "base_layer", module)
+        wanted[f"{name}.lora_A.weight"] = (rank * getattr(base, "experts", 1), base.weight.shape[1])
+        wanted[f"{name}.lora_B.weight"] = (base.weight.shape[0], rank)
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     for key in sorted(wanted.keys() | found.keys()):
         if wanted.get(key) != found.get(key):
@@ -148,14 +204,19 @@ def _check_fit(model: UnifiedTransformer, tensors: dict[str, Tensor], rank: int,
             )
 
 
+def _targets(model: nn.Module) -> list[str]:
+    """The linear maps that an adapter acts on, whether they carry one or not."""
+    return [name for name, _ in model.named_modules() if name.endswith(TARGETS)]
+
+
 def _loras(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, TokenLora)]
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The adapter's weights by the name they have in a file."""
+def _tensors(model: nn.Module, adapter: str = NAME) -> dict[str, Tensor]:
+    """An adapter's weights by the name they have in a file."""
     return {
-        f"{name}.{part}.weight": getattr(model.get_submodule(name), part)[NAME].weight
+        f"{name}.{part}.weight": getattr(model.get_submodule(name), part)[adapter].weight
         for name in _loras(model)
         for part in ("lora_A", "lora_B")
     }

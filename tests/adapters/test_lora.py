@@ -222,3 +222,88 @@ def test_a_senseless_adapter_is_refused(rank, scope, said):
 
     with pytest.raises(ValueError, match=said):
         add_lora(model(), rank, 4, scope)
+
+
+def two_adapters(folder, scopes=("all", "all")):
+    """Files of two different adapters of one model."""
+    from horsekit.adapters.lora import add_lora, save_adapter
+
+    paths = []
+    for number, scope in enumerate(scopes):
+        built = model()
+        add_lora(built, 2 + number, 4, scope)
+        for _ in range(1 + number):
+            train_a_little(built)
+        paths.append(folder / f"{number}.safetensors")
+        save_adapter(built, paths[-1], {"name": f"adapter {number}"})
+    return paths
+
+
+def test_stacked_adapters_add_up_with_their_weights(tmp_path):
+    from horsekit.adapters.lora import load_adapter, stack_adapters
+
+    paths = two_adapters(tmp_path)
+    sizes = (4, 2, 1)
+    changes, base = [], model().block.layers[1].mlp.down_proj
+    wide = torch.randn(7, base.weight.shape[1], generator=torch.Generator().manual_seed(4))
+    for path in paths:
+        one = model()
+        load_adapter(one, path)
+        changes.append(one.block.layers[1].mlp.down_proj(wide, sizes) - base(wide))
+    both = model()
+    about = stack_adapters(both, [(paths[0], 0.5), (paths[1], 2.0)])
+    assert [a["name"] for a in about] == ["adapter 0", "adapter 1"]
+    found = both.block.layers[1].mlp.down_proj(wide, sizes) - base(wide)
+    torch.testing.assert_close(found, 0.5 * changes[0] + 2 * changes[1])
+
+
+def test_an_adapter_of_weight_zero_does_nothing_and_scopes_stay_apart(tmp_path):
+    from horsekit.adapters.lora import load_adapter, stack_adapters
+
+    paths = two_adapters(tmp_path, ("all", "references"))
+    silent = model()
+    load_adapter(silent, paths[0], weight=0.0)
+    assert torch.equal(outputs(silent, True), outputs(model(), True))
+    both, first = model(), model()
+    stack_adapters(both, [(path, 1.0) for path in paths])
+    load_adapter(first, paths[0])
+    assert torch.equal(outputs(both, False), outputs(first, False))  # the second acts on references alone
+    assert not torch.equal(outputs(both, True), outputs(first, True))
+
+
+def test_a_merged_adapter_acts_as_the_one_beside_the_model(tmp_path):
+    from horsekit.adapters.lora import merge_lora, stack_adapters
+
+    paths = two_adapters(tmp_path)
+    beside, within = model(), model()
+    for built in (beside, within):
+        stack_adapters(built, [(paths[0], 0.7), (paths[1], 1.0)])
+    merge_lora(within)
+    assert set(within.state_dict()) == set(model().state_dict())
+    torch.testing.assert_close(outputs(within, True), outputs(beside, True), rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_merged_says_why(tmp_path):
+    from horsekit.adapters.lora import load_adapter, merge_lora, save_adapter, stack_adapters
+
+    built = model()
+    with pytest.raises(ValueError, match="carries no adapter"):
+        merge_lora(built)
+    load_adapter(built, two_adapters(tmp_path, ("references",))[0])
+    with pytest.raises(ValueError, match="reference tokens alone"):
+        merge_lora(built)
+    stack_adapters(built, [(path, 1.0) for path in two_adapters(tmp_path)])
+    with pytest.raises(ValueError, match="several adapters"):
+        save_adapter(built, tmp_path / "x.safetensors", {})
+
+
+def test_remembered_references_equal_recomputed_ones_under_an_adapter(tmp_path):
+    from horsekit.adapters.lora import load_adapter
+
+    built = model()
+    load_adapter(built, two_adapters(tmp_path, ("references",))[0])
+    with torch.no_grad():
+        packed = batch(True)
+        cached = built(packed, built.remember(packed.references))
+        anew = built(packed)
+    assert torch.equal(cached.video, anew.video) and torch.equal(cached.audio, anew.audio)
