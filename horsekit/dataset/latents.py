@@ -53,7 +53,13 @@ class LatentDataset:
         shards = sorted(path for path in Path(folder).glob("shard-*") if (path / "state.json").exists())
         if not shards:
             raise ValueError(f"{folder} holds no cached latents; build them first (see data/README.md)")
-        return cls(concatenate_datasets([load_from_disk(str(path)) for path in shards]))
+        tables = [load_from_disk(str(path)) for path in shards]
+        for path, table in zip(shards, tables, strict=True):
+            if table.features != _FEATURES:
+                raise ValueError(
+                    f"{path} was written by another version of horsekit; delete it and build it again"
+                )
+        return cls(concatenate_datasets(tables))
 
     def __len__(self) -> int:
         return len(self._table)

@@ -5,7 +5,7 @@ much of who is who.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from horsekit import clock
 from horsekit.dataset.latents import write_shard
+from horsekit.dataset.lips import lip_shares
 from horsekit.dataset.sample import LatentSample
 from horsekit.prompt import Prompt
 from horsekit.stage import Script, portrait, random_mouths, render, stage_batch
@@ -118,21 +119,6 @@ def _still_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> 
     views = render([script.scene for script in scripts], mouths, size)
     video = tokenizers.video.encode(torch.stack([view.frames for view in views]))
     return video, None, torch.stack([lip_shares(view.mouth_box / size, video.shape[1:4]) for view in views])
-
-
-def lip_shares(boxes: Tensor, grid: Sequence[int]) -> Tensor:
-    """Share of the lips that each latent of a grid (T, h, w) shows, [T, h, w] in 0..1, the mean over its frames.
-
-    boxes: [characters, F, 4] round each mouth (centre x, y, width, height) as shares of the picture.
-    """
-    shares = []
-    for axis, cells in ((1, grid[1]), (0, grid[2])):
-        middle, extent = boxes[..., axis, None], boxes[..., 2 + axis, None].clamp(min=1e-6)
-        edges = torch.arange(cells + 1) / cells
-        shares.append(((edges - middle) / extent + 0.5).clamp(0, 1).diff(dim=-1))
-    frames = (shares[0][..., None] * shares[1][..., None, :]).sum(0).clamp(max=1)
-    later = frames[1:].unflatten(0, (grid[0] - 1, clock.FRAMES_PER_LATENT))
-    return torch.cat([frames[:1], later.mean(1)])
 
 
 def _still_prompt(script: Script, number: int) -> str:

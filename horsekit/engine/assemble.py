@@ -8,6 +8,7 @@ import torch.distributed as dist
 from horsekit.dataset.batches import Batches
 from horsekit.dataset.folder import LatentCache, encode_folder
 from horsekit.dataset.latents import LatentDataset
+from horsekit.dataset.lips import load_lips
 from horsekit.dataset.sample import Recipe
 from horsekit.engine.config import ROOT, ConfigError, DataConfig, TrainConfig
 from horsekit.engine.launch import Place
@@ -37,13 +38,18 @@ def build_model(config: TrainConfig) -> UnifiedTransformer:
 
 
 def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) -> Objective:
-    """The loss the config asks for. predicts: as the model's config."""
+    """The loss the config asks for. predicts: as the model's config.
+
+    Errors: ValueError where lips are to count and their directions are missing.
+    """
+    lips = load_lips(_shipped(config.tokenizers), tokenizers) if config.objective.focus_weight else None
     return Objective(
         shift=config.objective.shift,
         audio_weight=config.objective.audio_weight,
         spreads=(tokenizers.video.spread, tokenizers.audio.spread),
         first_weight=config.objective.first_weight,
         focus_weight=config.objective.focus_weight,
+        lips=lips,
         apart=config.objective.apart,
         predicts=predicts,
     )

@@ -48,9 +48,10 @@ class Objective:
     relative to the picture, whatever the token counts; spreads: the deviations [C] of picture and sound, which
     let the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
-    focus_weight: how much more a token that is all lips counts, since lips are few and small, and all that the
-    sound tells of; apart: the share of samples whose sound has a noise level of its own, so that either can be
-    read from the other; predicts: what the model's output means (to_velocity).
+    focus_weight: how much the error along the directions `lips` [C, K] counts beside that of a whole token, in
+    later latents and by the share of the lips that a token shows, since these few numbers are all of the picture
+    that the sound tells of; apart: the share of samples whose sound has a noise level of its own, so that either
+    can be read from the other; predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
@@ -58,6 +59,7 @@ class Objective:
     spreads: tuple[Tensor | float, Tensor | float] = (1.0, 1.0)
     first_weight: float = 1.0
     focus_weight: float = 0.0
+    lips: Tensor | None = None
     apart: float = 0.0
     predicts: str = "velocity"
 
@@ -96,10 +98,13 @@ class Objective:
         sigma = self.levels(len(stream.counts), generator).to(stream.video.device)
         noisy = self.noisy(stream, sigma, generator)
         output = model(batch.replace(main=noisy.stream))
-        video_error, audio_error = self._token_errors((output.video, output.audio), noisy)
+        left = self._left((output.video, output.audio), noisy)
+        video_error, audio_error = (part.square().mean(dim=1) for part in left)
         video, video_levels = self._mean(video_error, stream, Modality.VIDEO, sigma[:, 0])
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, sigma[:, 1])
         total = self._weighted(video_error, stream) + self.audio_weight * audio
+        if self.focus_weight:
+            total = total + self.focus_weight * self._of_lips(left[0], stream)
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):
                 raise ValueError(
@@ -115,24 +120,30 @@ class Objective:
         ]
         return Losses(total, *shown, by_level, (counts[0], counts[1]))
 
-    def _token_errors(self, outputs: tuple[Tensor, Tensor], noisy: Noisy) -> list[Tensor]:
-        """Mean squared velocity error of each token of the picture and of the sound, [N] each."""
+    def _left(self, outputs: tuple[Tensor, Tensor], noisy: Noisy) -> list[Tensor]:
+        """What is left between the velocities predicted and wanted, of the picture and of the sound, [N, C] each."""
         errors = []
         tokens = (noisy.stream.video, noisy.stream.audio)
         parts = zip(outputs, tokens, noisy.levels, self.spreads, noisy.targets, strict=True)
         for output, values, level, spread, target in parts:
-            left = output
+            left = output.float()
             if len(values):  # what is absent has no channels either
                 left = to_velocity(self.predicts, output, values, level, spread).float() - target.float()
-            errors.append(left.float().square().mean(dim=1))
+            errors.append(left)
         return errors
 
     def _weighted(self, error: Tensor, stream: Stream) -> Tensor:
-        """The mean over the picture's tokens to make, by the weights of first latents and of lips."""
+        """The mean over the picture's tokens to make, those of first latents counted first_weight times."""
         rows = stream.modality == Modality.VIDEO
         weight = torch.where(stream.coords[rows, 0] == 0, self.first_weight, 1.0) * stream.generate[rows]
-        weight = weight * (1 + self.focus_weight * stream.focus[rows])
         return (error * weight).sum() / weight.sum().clamp(min=1)
+
+    def _of_lips(self, left: Tensor, stream: Stream) -> Tensor:
+        """The part of the error that is lips opening otherwise, for all tokens that are to be made."""
+        rows = stream.modality == Modality.VIDEO
+        later = stream.generate[rows] & (stream.coords[rows, 0] != 0)
+        error = (left @ self.lips.to(left)).square().mean(dim=1) * stream.focus[rows]
+        return (error * later).sum() / stream.generate[rows].sum().clamp(min=1)
 
     @staticmethod
     def _mean(error: Tensor, stream: Stream, modality: Modality, levels: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from horsekit.dataset.latents import LatentDataset
-from horsekit.dataset.stage import StagePlan, build, draw, lip_shares, main
+from horsekit.dataset.stage import StagePlan, build, draw, main
 
 TOKENIZERS = Path("horsekit/weights/horse-tiny")
 
@@ -22,21 +22,6 @@ def test_a_plan_is_rendered_and_encoded_with_prompts_and_references(tmp_path, st
     assert all(len(pictures) == plan.portraits for pictures in sample.references.values())
     assert torch.isfinite(sample.video).all() and (sample.audio is None) == stills
     assert sample.focus.shape == shape[:3] and 0.5 < sample.focus.sum((1, 2)).mean() <= 2
-
-
-def test_lips_belong_to_the_latents_that_show_them():
-    still = torch.tensor([0.5, 0.625, 0.25, 0.1]).expand(
-        1, 1, 4
-    )  # two columns of the third row, half in each
-    shares = lip_shares(still, (1, 4, 4))
-    wanted = torch.zeros(1, 4, 4)
-    wanted[0, 2, 1:3] = 0.5
-    torch.testing.assert_close(shares, wanted)
-    moved = still.repeat(1, 5, 1)
-    moved[0, 3:, 0] = 0.875  # for two of the four later frames in the last column
-    later = lip_shares(moved, (2, 4, 4))[1]
-    torch.testing.assert_close(later[2], torch.tensor([0.0, 0.25, 0.25, 0.5]))
-    assert later.sum() == later[2].sum()
 
 
 @pytest.mark.parametrize(("pairs", "least", "most"), [(0.0, 0, 0), (0.5, 35, 65), (1.0, 100, 100)])
@@ -56,3 +41,13 @@ def test_the_command_renders_as_many_pairs_as_it_is_told(tmp_path, monkeypatch):
 def test_a_share_of_pairs_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"pairs is 1\.5"):
         StagePlan(tmp_path, TOKENIZERS, clips=2, pairs=1.5)
+
+
+def test_a_cache_of_another_version_is_refused_before_it_is_used(tmp_path):
+    from datasets import load_from_disk
+
+    build(StagePlan(tmp_path / "new", TOKENIZERS, clips=1, stills=True), workers=1)
+    (shard,) = (tmp_path / "new").iterdir()
+    load_from_disk(str(shard)).remove_columns("focus").save_to_disk(str(tmp_path / "old" / shard.name))
+    with pytest.raises(ValueError, match=r"shard-00000000 was written by another version.*delete it"):
+        LatentDataset.open(tmp_path / "old")

@@ -47,20 +47,24 @@ def test_a_clips_first_latent_counts_as_often_as_asked(tmp_path):
     torch.testing.assert_close(heavy.total, repeated.mean())
 
 
-def test_tokens_that_show_lips_count_more_by_the_share_they_show(tmp_path):
+def test_errors_along_the_lips_directions_count_by_the_share_of_lips_in_later_latents(tmp_path):
     batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
     stream = batch.main
     focus = torch.rand(len(stream.focus), generator=torch.Generator().manual_seed(1))
     batch = batch.replace(main=replace(stream, focus=focus))
     zero = lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)  # noqa: E731
-    losses = Objective(audio_weight=0, focus_weight=5.0)(zero, batch, torch.Generator().manual_seed(3))
+    lips = torch.randn(stream.video.shape[1], 4, generator=torch.Generator().manual_seed(2))
+    objective = Objective(audio_weight=0, focus_weight=5.0, lips=lips)
+    losses = objective(zero, batch, torch.Generator().manual_seed(3))
 
     noise = torch.Generator().manual_seed(3)
     training_levels(len(stream.counts), 3.0, noise)
-    error = (torch.randn(stream.video.shape, generator=noise) - stream.video).square().mean(1)
-    weight = 1 + 5 * focus[stream.modality == Modality.VIDEO]
-    torch.testing.assert_close(losses.total, (weight * error).sum() / weight.sum())
-    torch.testing.assert_close(losses.video, error.mean())
+    left = torch.randn(stream.video.shape, generator=noise) - stream.video
+    rows = stream.modality == Modality.VIDEO
+    share = focus[rows] * (stream.coords[rows, 0] != 0)
+    of_lips = ((left @ lips).square().mean(1) * share).mean()
+    torch.testing.assert_close(losses.total, left.square().mean() + 5 * of_lips)
+    torch.testing.assert_close(losses.video, left.square().mean())
 
 
 def test_what_is_not_there_has_no_loss(tmp_path):
