@@ -144,20 +144,26 @@ class BrandCharacter:
             total.update(f"{content}  {path.relative_to(self.folder).as_posix()}\n".encode())
         return total.hexdigest()
 
-    def expired(self, today: datetime.date | None = None) -> bool:
-        """Whether the rights ran out before today."""
-        expiry = self.card.rights.expiry
-        return expiry is not None and expiry < (today or datetime.date.today())
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What an adapter trained on the character, and every clip it makes, says of it."""
+        rights = self.card.rights.model_dump(mode="json", exclude_none=True)
+        return {"character": self.name, "card": self.digest, **rights}
 
     def concerns(self, today: datetime.date | None = None) -> list[str]:
         """What stands against the character's use: rights that ran out, consent that is missing."""
-        rights, where = self.card.rights, self.folder / CARD
-        found = []
-        if self.expired(today):
-            found.append(f"{where}: rights.expiry: the rights ended on {rights.expiry}; renew them.")
-        if rights.consent is None:
-            found.append(f"{where}: rights.consent: nobody's is named; write who consented, and when.")
-        return found
+        return concerns(self.metadata, f"{self.folder / CARD}: rights", today)
+
+
+def concerns(metadata: Mapping[str, str], where: str, today: datetime.date | None = None) -> list[str]:
+    """What stands against the use of a character, by what its adapter or a clip of it says; `where` says it."""
+    found = []
+    expiry = metadata.get("expiry")
+    if expiry is not None and datetime.date.fromisoformat(expiry) < (today or datetime.date.today()):
+        found.append(f"{where}.expiry: the rights ended on {expiry}; renew them.")
+    if "character" in metadata and "consent" not in metadata:
+        found.append(f"{where}.consent: nobody's is named; write who consented, and when.")
+    return found
 
 
 def read_card(path: Path) -> Card:

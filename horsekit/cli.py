@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -54,7 +55,14 @@ class Generate:
         parser.add_argument("--text-guidance", type=float, help="how closely to follow the prompt")
         parser.add_argument("--reference-guidance", type=float, help="how closely to follow the pictures")
         parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
-        parser.add_argument("--adapter", type=Path, help="safetensors file of a fine-tuned character")
+        parser.add_argument(
+            "--adapter",
+            action="append",
+            nargs="+",
+            default=[],
+            metavar=("FILE", "WEIGHT"),
+            help="a fine-tuned character's file, and how strongly it acts (default: 1); repeat to stack",
+        )
 
     def run(self, options: argparse.Namespace) -> None:
         from dataclasses import replace
@@ -66,10 +74,8 @@ class Generate:
 
         check_writable(options.out)
         pipeline = Pipeline.from_pretrained(options.model)
-        if options.adapter is not None:
-            from horsekit.adapters.lora import load_adapter
-
-            load_adapter(pipeline.transformer, options.adapter)
+        if options.adapter:
+            pipeline.adapt(*(weighted(words) for words in options.adapter))
         chosen = {"text": options.text_guidance, "reference": options.reference_guidance}
         guidance = replace(pipeline.settings.guidance, **{k: v for k, v in chosen.items() if v is not None})
         media = {"sound": Sound, "film": Clip, "before": Clip}
@@ -93,8 +99,31 @@ class Generate:
                 guidance=guidance,
                 callback=advance,
             )
-        about = {"prompt": options.prompt, "seed": str(options.seed), "model": str(options.model)}
-        print(clip.save(options.out, metadata=about))
+        print(clip.save(options.out))
+
+
+class Export:
+    """An adapter in another program's layout."""
+
+    name = "export"
+    help = "write an adapter in the layout of ComfyUI or peft"
+
+    def options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("adapter", type=Path, help="safetensors file of a fine-tuned character")
+        parser.add_argument("--layout", choices=("comfyui", "peft"), required=True)
+        parser.add_argument("--out", type=Path, required=True, help="a file for comfyui, a folder for peft")
+
+    def run(self, options: argparse.Namespace) -> None:
+        from horsekit.adapters.export import export_comfyui, export_peft
+
+        about = {"comfyui": export_comfyui, "peft": export_peft}[options.layout](options.adapter, options.out)
+        if about["scope"] == "references":
+            print(
+                "horsekit: this adapter was trained to act on reference tokens alone; a loader that adds it to the "
+                "weights makes it act on all tokens. Train with lora.scope=all for such loaders.",
+                file=sys.stderr,
+            )
+        print(options.out)
 
 
 class Demo:
@@ -116,7 +145,18 @@ class Demo:
             raise SystemExit(code)
 
 
-COMMANDS: tuple[Command, ...] = (Generate(), Demo())
+COMMANDS: tuple[Command, ...] = (Generate(), Export(), Demo())
+
+
+def weighted(words: Sequence[str]) -> tuple[str, float]:
+    """An adapter's file and its weight, as --adapter takes them. Errors: ValueError for anything else."""
+    path, *weight = words
+    try:
+        return path, float(*weight) if weight else 1.0
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"--adapter {' '.join(words)}: give a file, and if any one number for its weight"
+        ) from error
 
 
 def check_writable(path: Path) -> None:
@@ -147,7 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; what a user can mend is told in one line, with exit code 2."""
     options = parser().parse_args(arguments)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _warn
+            options.run(options)
     except (ValueError, OSError, MemoryError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"horsekit: {message}", file=sys.stderr)
@@ -156,6 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("horsekit: interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    print(f"horsekit: warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ B requests, T latent frames, h w latent grid, N audio tokens, C channels
 """
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from horsekit.adapters.references import PictureLike, References
+from horsekit.character import concerns
 from horsekit.flow import SAMPLERS, Guidance, Step, combine, schedule, to_velocity
 from horsekit.media import Clip, Sound
 from horsekit.request import Canvas, Request, open_canvas, rounds
@@ -60,6 +62,7 @@ class Pipeline:
         self.tokenizers = tokenizers
         self.settings = settings
         self.name = name
+        self.adapters: list[dict[str, str]] = []
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> "Pipeline":
@@ -74,6 +77,20 @@ class Pipeline:
             Settings.open(folder / CARD),
             name=str(name),
         )
+
+    def adapt(self, *adapters: Path | str | tuple[Path | str, float]) -> None:
+        """Put adapters on the transformer, in place of any it carries; their updates add up. None: take them off.
+
+        Each is a file, or a file and how strongly it acts (1: as trained). Warns where the rights to a character
+        have ended or nobody's consent is named. Errors: CheckpointError naming a file that does not fit.
+        """
+        from horsekit.adapters.lora import stack_adapters
+
+        stack = [(a, 1.0) if isinstance(a, (str, Path)) else a for a in adapters]
+        self.adapters = stack_adapters(self.transformer, stack)
+        for (path, _), about in zip(stack, self.adapters, strict=True):
+            for concern in concerns(about, f"{path}: rights"):
+                warnings.warn(concern, stacklevel=2)
 
     def generate(
         self,
@@ -125,7 +142,9 @@ class Pipeline:
             made = self._made(active, spans, levels, guidance or self.settings.guidance, report)
             for canvas, span, (video, audio) in zip(active, spans, made, strict=True):
                 canvas.put(span, video, audio)
-        return [canvas.clip(self.tokenizers) for canvas in canvases]
+        return [
+            replace(canvas.clip(self.tokenizers), metadata=self._about(canvas.request)) for canvas in canvases
+        ]
 
     def _made(
         self,
@@ -167,6 +186,14 @@ class Pipeline:
         seen = canvas.copied()
         seen.put(span, video.unflatten(0, (-1, *canvas.video.shape[1:3])), audio)
         return seen.clip(self.tokenizers)
+
+    def _about(self, request: Request) -> dict[str, str]:
+        """What a clip says of itself: how to make it again, and whose characters are in it."""
+        about = {"prompt": request.prompt, "seed": str(request.seed), "model": self.name}
+        for key in ("character", "card"):
+            values = [adapter[key] for adapter in self.adapters if key in adapter]
+            about |= {key: ", ".join(values)} if values else {}
+        return about
 
     def _told(self, sequence: TokenSequence, text: bool, references: bool) -> TokenSequence:
         """The same sequence with its words or its pictures withheld."""

@@ -23,7 +23,8 @@ class FakePipeline:
             callback(SimpleNamespace(index=index, total=total))
         if self.error:
             raise self.error
-        return Clip(torch.zeros(5, 64, 64, 3, dtype=torch.uint8), torch.zeros(5 * 640, 1))
+        frames = torch.zeros(5, 64, 64, 3, dtype=torch.uint8)
+        return Clip(frames, torch.zeros(5 * 640, 1), metadata={"seed": str(seed)})
 
 
 @pytest.fixture
@@ -162,5 +163,26 @@ def test_an_adapter_changes_the_clip_and_a_foreign_file_is_refused(tiny_pipeline
     assert generate(tmp_path / "x.mp4", *common) == 0
     assert generate(tmp_path / "y.mp4", *common, "--adapter", str(adapter)) == 0
     assert not torch.equal(Clip.open(tmp_path / "x.mp4").frames, Clip.open(tmp_path / "y.mp4").frames)
-    assert generate(tmp_path / "z.mp4", *common, "--adapter", str(foreign)) == 2
-    assert "foreign.safetensors" in capsys.readouterr().err
+    assert Clip.open(tmp_path / "y.mp4").metadata["character"] == "Bo"
+    assert "horsekit: warning:" in capsys.readouterr().err  # nobody's consent is named
+    assert generate(tmp_path / "w.mp4", *common, "--adapter", str(adapter), "0") == 0
+    assert torch.equal(Clip.open(tmp_path / "x.mp4").frames, Clip.open(tmp_path / "w.mp4").frames)
+    for words, complaint in (([str(foreign)], "foreign.safetensors"), ([str(adapter), "x"], "one number")):
+        assert generate(tmp_path / "z.mp4", *common, "--adapter", *words) == 2
+        assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")  # of peft's own dependencies
+def test_an_adapter_is_exported_and_its_scope_is_told(tiny_pipeline_folder, tmp_path, capsys):
+    from horsekit.adapters.lora import add_lora, save_adapter
+
+    pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
+    add_lora(pipeline.transformer, rank=2, alpha=2.0, scope="references")
+    save_adapter(pipeline.transformer, tmp_path / "a.safetensors", {})
+    for layout, out in (("comfyui", "comfy.safetensors"), ("peft", "folder")):
+        code = cli.main(
+            ["export", str(tmp_path / "a.safetensors"), "--layout", layout, "--out", str(tmp_path / out)]
+        )
+        shown = capsys.readouterr()
+        assert code == 0 and (tmp_path / out).exists() and shown.out.strip() == str(tmp_path / out)
+        assert "reference tokens alone" in shown.err

@@ -228,3 +228,43 @@ def test_an_unknown_model_and_a_damaged_one_are_named(tiny_pipeline_folder, tmp_
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot be read"):
         Pipeline.from_pretrained(tmp_path / "broken")
+
+
+def adapter(folder, path, metadata):
+    """The file of an adapter of the small model that changes much."""
+    from horsekit.adapters.lora import add_lora, save_adapter
+
+    model = Pipeline.from_pretrained(folder)
+    add_lora(model.transformer, rank=2, alpha=2.0, scope="all")
+    with torch.no_grad():
+        for key, parameter in model.transformer.named_parameters():
+            if "lora_B" in key:
+                parameter.fill_(0.5)
+    save_adapter(model.transformer, path / "a.safetensors", metadata)
+    return path / "a.safetensors"
+
+
+RIGHTS = {"character": "Bo", "card": "c0ffee", "consent": "Bo's, 2026", "expiry": "2999-01-01"}
+
+
+def test_a_clip_says_what_made_it_and_whose_character_it_shows(tiny_pipeline_folder, tmp_path):
+    model = Pipeline.from_pretrained(tiny_pipeline_folder)
+    path = adapter(tiny_pipeline_folder, tmp_path, RIGHTS)
+    model.adapt(path, (path, 0.5))
+    clip = model.generate(PROMPT, [picture()], 0.32, seed=4)
+    saved = Clip.open(clip.save(tmp_path / "x.mp4")).metadata
+    assert saved["character"] == "Bo, Bo" and saved["card"] == "c0ffee, c0ffee"
+    assert saved["seed"] == "4" and saved["prompt"] == PROMPT
+    model.adapt()
+    assert "character" not in model.generate(PROMPT, [picture()], 0.32).metadata
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"expiry": "2020-01-01"}, "rights ended on 2020-01-01"), ({"consent": None}, "nobody's is named")],
+)
+def test_a_character_whose_rights_are_in_doubt_is_warned_of(tiny_pipeline_folder, tmp_path, change, words):
+    about = {key: value for key, value in (RIGHTS | change).items() if value is not None}
+    path = adapter(tiny_pipeline_folder, tmp_path, about)
+    with pytest.warns(UserWarning, match=words):
+        Pipeline.from_pretrained(tiny_pipeline_folder).adapt(path)
