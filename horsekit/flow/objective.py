@@ -50,7 +50,8 @@ class Objective:
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
     focus_weight: how much the error along the directions `lips` [C, K] counts beside that of a whole token, in
     later latents and by the share of the lips that a token shows, since these few numbers are all of the picture
-    that the sound tells of; apart: the share of samples whose sound has a noise level of its own, so that either
+    that the sound tells of (error of the clean picture, not of the velocity: where noise hides the lips, the
+    sound has most to tell); apart: the share of samples whose sound has a noise level of its own, so that either
     can be read from the other; predicts: what the model's output means (to_velocity).
     """
 
@@ -104,7 +105,7 @@ class Objective:
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, sigma[:, 1])
         total = self._weighted(video_error, stream) + self.audio_weight * audio
         if self.focus_weight:
-            total = total + self.focus_weight * self._of_lips(left[0], stream)
+            total = total + self.focus_weight * self._of_lips(left[0] * noisy.levels[0], stream)
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):
                 raise ValueError(
@@ -139,7 +140,7 @@ class Objective:
         return (error * weight).sum() / weight.sum().clamp(min=1)
 
     def _of_lips(self, left: Tensor, stream: Stream) -> Tensor:
-        """The part of the error that is lips opening otherwise, for all tokens that are to be made."""
+        """The part of the clean picture's error that is lips opening otherwise, over all tokens to be made."""
         rows = stream.modality == Modality.VIDEO
         later = stream.generate[rows] & (stream.coords[rows, 0] != 0)
         error = (left @ self.lips.to(left)).square().mean(dim=1) * stream.focus[rows]

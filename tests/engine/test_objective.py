@@ -58,11 +58,12 @@ def test_errors_along_the_lips_directions_count_by_the_share_of_lips_in_later_la
     losses = objective(zero, batch, torch.Generator().manual_seed(3))
 
     noise = torch.Generator().manual_seed(3)
-    training_levels(len(stream.counts), 3.0, noise)
+    levels = training_levels(len(stream.counts), 3.0, noise)
     left = torch.randn(stream.video.shape, generator=noise) - stream.video
     rows = stream.modality == Modality.VIDEO
+    sigma = levels[stream.sample[rows], None]
     share = focus[rows] * (stream.coords[rows, 0] != 0)
-    of_lips = ((left @ lips).square().mean(1) * share).mean()
+    of_lips = ((sigma * left @ lips).square().mean(1) * share).mean()
     torch.testing.assert_close(losses.total, left.square().mean() + 5 * of_lips)
     torch.testing.assert_close(losses.video, left.square().mean())
 
