@@ -23,8 +23,10 @@ def step_generator(seed: int, rank: int, step: int, stream: str = "draw") -> tor
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Samples in shuffled epochs, all of a batch from one bucket, drawn into tasks by the recipe.
+    """Samples in shuffled epochs, all of a batch from one bucket unless mixed, drawn into tasks by the recipe.
 
+    Buckets make batches of one shape, which is faster; a small set has too few of a shape, so it is mixed, still
+    without padding.
     batch_size counts samples per rank, stills_batch_size (None: as many) those of a batch of single frames, which
     are so much shorter; ranks see disjoint parts of each epoch's order.
     Errors: ValueError for a batch size below 1.
@@ -38,6 +40,7 @@ class Batches:
     rank: int = 0
     world: int = 1
     stills_batch_size: int | None = None
+    mixed: bool = False
 
     def __post_init__(self) -> None:
         for name, size in (("batch_size", self.batch_size), ("stills_batch_size", self.stills_batch_size)):
@@ -45,7 +48,7 @@ class Batches:
                 raise ValueError(f"{name} is {size}; use at least 1")
         buckets = defaultdict(list)
         for index, bucket in enumerate(self.samples.buckets):
-            buckets[bucket].append(index)
+            buckets[(0,) if self.mixed else bucket].append(index)
         stills = self.stills_batch_size or self.batch_size
         sized = [
             (torch.tensor(rows), stills if shape[0] == 1 else self.batch_size)

@@ -1,12 +1,14 @@
 """A folder of clips and pictures as latents, kept in a cache that cannot go stale.
 
-The folder follows the Hugging Face VideoFolder convention: metadata.jsonl with one object per clip, its
+The folder follows the Hugging Face VideoFolder convention: metadata.jsonl with one object per clip or picture, its
 `file_name` beside it and its `prompt`.
 
 R reference pictures, h w latent grid, C channels
 """
 
 import hashlib
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,81 +18,142 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit import clock
-from horsekit.character import read_clips
+from horsekit.character import PICTURES, CharacterClip, read_clips
 from horsekit.dataset.sample import LatentSample
+from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, replacing
 from horsekit.tokenizers import Tokenizers
 
+MAX_SECONDS = 2.56  # what is longer is cut into pieces
+LEAST_SECONDS = 0.4  # what is left over at the end, if shorter, is dropped
+
 
 class LatentCache:
-    """Latents of files by what they depend on: content, tokenizer weights and size."""
+    """Latents of files by what they depend on: content, tokenizer weights and size.
 
-    def __init__(self, folder: Path, tokenizers: Tokenizers, size: tuple[int, int]) -> None:
+    side: what is to be made keeps its shape, and about as many pixels as a square of this side.
+    """
+
+    def __init__(self, folder: Path, tokenizers: Tokenizers, side: int) -> None:
         self.folder = folder
         self.tokenizers = tokenizers
-        self.size = size
+        self.side = side
 
-    def clip(self, path: Path) -> tuple[Tensor, Tensor | None]:
-        """Video latents [T, h, w, C] and audio latents [N, C], None for a clip without sound.
+    def clip(self, path: Path) -> list[tuple[Tensor, Tensor | None]]:
+        """Of each piece of a clip, video latents [T, h, w, C] and audio latents [N, C], None without sound.
 
-        The clip is put on the clock, and up to three frames at its end that fill no latent are left out.
+        The clip is put on the clock; up to three frames at the end of a piece that fill no latent are left out.
         """
-        stored = self._read(path)
-        if stored is None:
-            stored = self._encode_clip(Clip.open(path))
-            self._write(path, stored)
-        return stored["video"], stored.get("audio")
+        stored = self._stored(path, lambda: self._encode_clip(Clip.open(path)))
+        count = sum(key.startswith("video") for key in stored)
+        return [(stored[f"video.{k}"], stored.get(f"audio.{k}")) for k in range(count)]
 
     def picture(self, path: Path) -> Tensor:
-        """Latents [1, h, w, C] of a picture."""
-        stored = self._read(path)
-        if stored is None:
-            with torch.inference_mode():
-                pixels = Picture.open(path).fitted(*self.size).pixels
-                stored = {"video": self.tokenizers.video.encode(pixels[None, None])[0].contiguous()}
-            self._write(path, stored)
-        return stored["video"]
+        """Latents [1, h, w, C] of a picture that is to be made."""
+        return self._stored(path, lambda: self._encode_picture(path, square=False))["video"]
+
+    def reference(self, path: Path) -> Tensor:
+        """Latents [1, h, w, C] of a picture to know a character by: a square, as the pipeline takes it."""
+        return self._stored(path, lambda: self._encode_picture(path, square=True), "reference")["video"]
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width at which what has that shape is encoded."""
+        return fitting_size(height, width, self.side, self.tokenizers.video.spec.strides[1])
 
     @torch.inference_mode()
     def _encode_clip(self, clip: Clip) -> dict[str, Tensor]:
-        rate = self.tokenizers.audio.spec.sample_rate
-        held = clip.conformed(*self.size, sample_rate=rate)
-        clip = held.conformed(*self.size, clock.whole_frames(len(held.frames)), rate)
-        latents = {"video": self.tokenizers.video.encode(clip.frames[None])[0].contiguous()}
-        if clip.has_sound:
-            waveform = clip.sound.mono().waveform[:, 0]
-            latents["audio"] = self.tokenizers.audio.encode(waveform[None])[0].contiguous()
+        rate, size = self.tokenizers.audio.spec.sample_rate, self.size(*clip.frames.shape[1:3])
+        held = clip.conformed(*size, sample_rate=rate)
+        latents = {}
+        for number, (first, last) in enumerate(piece_spans(len(held.frames))):
+            video = self.tokenizers.video.encode(held.frames[None, first:last])
+            latents[f"video.{number}"] = video[0].contiguous()
+            if clip.has_sound:
+                sound = held.waveform[clock.sample_count(first, rate) : clock.sample_count(last, rate), 0]
+                latents[f"audio.{number}"] = self.tokenizers.audio.encode(sound[None])[0].contiguous()
         return latents
 
-    def _file(self, path: Path) -> Path:
-        digest = hashlib.sha256(path.read_bytes())
-        digest.update(f"{self.tokenizers.digest} {self.size}".encode())
-        return self.folder / f"{digest.hexdigest()}.safetensors"
+    @torch.inference_mode()
+    def _encode_picture(self, path: Path, square: bool) -> dict[str, Tensor]:
+        picture = Picture.open(path)
+        size = (self.side, self.side) if square else self.size(*picture.pixels.shape[:2])
+        pixels = picture.fitted(*size).pixels
+        return {"video": self.tokenizers.video.encode(pixels[None, None])[0].contiguous()}
 
-    def _read(self, path: Path) -> dict[str, Tensor] | None:
-        file = self._file(path)
+    def _stored(
+        self, path: Path, encode: Callable[[], dict[str, Tensor]], use: str = ""
+    ) -> dict[str, Tensor]:
+        """What is known of a file, encoded now if nothing is."""
+        digest = hashlib.sha256(path.read_bytes())
+        digest.update(f"{self.tokenizers.digest} {self.side} {MAX_SECONDS} {use}".encode())
+        file = self.folder / f"{digest.hexdigest()}.safetensors"
         if not file.is_file():
-            return None
+            latents = encode()
+            with replacing(file) as draft:
+                save_file(latents, draft)
+            return latents
         with safe_open(file, framework="pt") as tensors:
             return {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118
 
-    def _write(self, path: Path, latents: dict[str, Tensor]) -> None:
-        with replacing(self._file(path)) as draft:
-            save_file(latents, draft)
+
+def piece_spans(frames: int) -> list[tuple[int, int]]:
+    """The frames [first, last) of each piece of F frames on the clock."""
+    most, least = clock.frame_count(MAX_SECONDS), clock.frame_count(LEAST_SECONDS)
+    starts = [a for a in range(0, frames, most) if a == 0 or frames - a >= least]
+    return [(a, a + clock.whole_frames(min(most, frames - a))) for a in starts]
+
+
+def fitting_size(height: int, width: int, side: int, stride: int) -> tuple[int, int]:
+    """The size in whole strides, of no more pixels than side², nearest to height : width without losing many pixels."""
+    cells = max(1, side // stride) ** 2
+
+    def loss(shape: tuple[int, int]) -> float:
+        away = abs(math.log(shape[0] * width / (shape[1] * height)))
+        return away + 0.5 * math.log(cells / (shape[0] * shape[1]))
+
+    h, w = min(((h, w) for h in range(1, cells + 1) for w in range(1, cells // h + 1)), key=loss)
+    return h * stride, w * stride
 
 
 def encode_folder(folder: Path, pictures: list[Path], cache: LatentCache) -> list[LatentSample]:
-    """All clips of a folder, with the pictures as references of slot 1.
+    """All clips and pictures of a folder, with the `pictures` as references of slot 1.
 
-    Errors: ValueError for a folder that lists no clip; CharacterError for a broken line; MediaError for a clip
-    or picture that cannot be read.
+    What has no sound trains the picture alone, and is named. Errors: ValueError for a folder that lists nothing;
+    CharacterError for a broken line; MediaError for a clip or picture that cannot be read.
     """
     entries = list(read_clips(folder))
     if not entries:
         raise ValueError(f"{folder} lists no clip in its metadata.jsonl; add at least one")
-    references = {1: torch.cat([cache.picture(path) for path in pictures])} if pictures else {}
-    samples = []
-    for entry in tqdm(entries, desc="encoding", unit="clip"):
-        video, audio = cache.clip(entry.path)
-        samples.append(LatentSample(video, audio, entry.prompts, references))
+    references = {1: torch.cat([cache.reference(path) for path in pictures])} if pictures else {}
+    samples, silent = [], []
+    for entry in tqdm(entries, desc="encoding", unit="file"):
+        pieces = encode_entry(entry, references, cache)
+        samples += pieces
+        if any(piece.audio is None for piece in pieces) and not is_picture(entry):
+            silent.append(entry.path.name)
+    if silent:
+        print(f"without sound, training the picture alone: {', '.join(silent)}")
     return samples
+
+
+def encode_entry(
+    entry: CharacterClip, references: dict[int, Tensor], cache: LatentCache
+) -> list[LatentSample]:
+    """A picture as one sample, a clip as one for each piece of at most MAX_SECONDS."""
+    if is_picture(entry):
+        return [LatentSample(cache.picture(entry.path), None, entry.prompts, references)]
+    pieces = cache.clip(entry.path)
+    starts = [sum(clock.latent_frames(len(video)) for video, _ in pieces[:k]) for k in range(len(pieces))]
+    samples = []
+    for (video, audio), start in zip(pieces, starts, strict=True):
+        end = start + clock.latent_frames(len(video))
+        prompts = entry.prompts
+        if len(pieces) > 1:
+            prompts = tuple(excerpt(p, clock.duration(start), clock.duration(end)) for p in prompts)
+        samples.append(LatentSample(video, audio, prompts, references))
+    return samples
+
+
+def is_picture(entry: CharacterClip) -> bool:
+    """Whether an entry names a picture and not a clip."""
+    return entry.path.suffix.lower() in PICTURES

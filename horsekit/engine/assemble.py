@@ -73,6 +73,7 @@ def build_batches(
         place.rank,
         place.world,
         config.stills_batch_size,
+        mixed=not stage,
     )
 
 
@@ -123,7 +124,7 @@ def _fill_cache(data: DataConfig, tokenizers: Path) -> None:
 
 
 def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> LatentDataset:
-    cache = LatentCache(ROOT / LATENTS, tokenizers, (data.size, data.size))
+    cache = LatentCache(ROOT / LATENTS, tokenizers, data.size)
     encode = lambda: LatentDataset.of(encode_folder(ROOT / data.path, reference_pictures(data), cache))  # noqa: E731
     if place.first:
         samples = encode()

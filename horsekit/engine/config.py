@@ -29,8 +29,9 @@ class DataConfig(Section):
     """Where the samples come from; paths are relative to the repository.
 
     stage: cached latents of rendered clips in `path`; the first `clips` of them are rendered where they are
-    missing (null: take what is there). folder: clips listed in `path`/metadata.jsonl, with `references`,
-    pictures or folders of pictures, of the one character they show. recipe: fields of dataset.Recipe.
+    missing (null: take what is there). folder: clips and pictures of any shape and length listed in
+    `path`/metadata.jsonl, with `references`, pictures or folders of pictures, of the one character they show;
+    size: the side of a square of as many pixels as each of them keeps. recipe: fields of dataset.Recipe.
     """
 
     kind: Literal["stage", "folder"]

@@ -3,12 +3,16 @@
 import json
 import shutil
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
 
-from horsekit.dataset.folder import LatentCache, encode_folder
-from horsekit.media import Clip
+from horsekit.dataset.batches import Batches
+from horsekit.dataset.folder import MAX_SECONDS, LatentCache, encode_folder, fitting_size, piece_spans
+from horsekit.dataset.latents import LatentDataset
+from horsekit.media import Clip, Picture
+from horsekit.prompt import timed_lines
 from horsekit.tokenizers import load_tokenizers
 
 SHIPPED = load_tokenizers("horsekit/weights/horse-tiny")
@@ -22,7 +26,7 @@ def put(folder, name: str, clip: Clip) -> None:
 
 
 def encoded(folder):
-    return encode_folder(folder, [], LatentCache(folder / "cache", SHIPPED, (64, 64)))
+    return encode_folder(folder, [], LatentCache(folder / "cache", SHIPPED, 64))
 
 
 @pytest.mark.parametrize("fps", RATES, ids=lambda fps: f"{float(fps):.2f} fps")
@@ -37,7 +41,7 @@ def test_any_frame_and_sample_rate_is_put_on_the_clock(tmp_path, fps, sample_rat
     waveform[int(0.5 * sample_rate) : int(0.52 * sample_rate)] = 0.5
     put(tmp_path, "clip.mp4", Clip(frames, waveform, fps, sample_rate))
     (sample,) = encoded(tmp_path)
-    assert sample.video.shape == (8, 4, 4, 96), "29 of 31 or 32 frames"
+    assert sample.video.shape == (8, 3, 5, 96), "29 of 31 or 32 frames, nearly as wide as they were"
     assert len(sample.audio) == 4 * len(sample.video) - 3
     seen = SHIPPED.video.decode(sample.video[None])[0].float().mean((1, 2, 3))
     first = int((seen > 120).float().argmax())
@@ -68,3 +72,63 @@ def test_latents_are_read_back_and_follow_the_content(tmp_path):
     Clip(clip.frames.flip(0), clip.waveform, 25, 16_000).save(tmp_path / "clip.mp4")
     (changed,) = encoded(tmp_path)
     assert not torch.equal(before.video, changed.video)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((1080, 1920), (48, 80)),
+        ((1920, 1080), (80, 48)),
+        ((512, 512), (64, 64)),
+        ((480, 500), (64, 64)),
+        ((768, 1024), (48, 64)),
+        ((100, 900), (16, 144)),
+    ],
+)
+def test_pictures_keep_nearly_their_shape_and_many_pixels(shape, size):
+    assert fitting_size(*shape, 64, 16) == size
+    height, width = fitting_size(*shape, 256, 16)
+    assert 0.8 * 256**2 <= height * width <= 256**2
+    assert abs(height / width / (shape[0] / shape[1]) - 1) < 0.1
+
+
+def test_a_long_clip_is_cut_into_pieces_each_with_its_own_words(tmp_path):
+    frames = torch.randint(0, 256, (150, 64, 64, 3), dtype=torch.uint8)
+    Clip(frames, 0.1 * torch.randn(150 * 640, 1), 25, 16_000).save(tmp_path / "long.mp4")
+    prompt = 'She says: "one" (0.2-1.0 s). She adds: "two" (3.0-4.0 s). A room.'
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "long.mp4", "prompt": prompt}))
+    first, second, third = encoded(tmp_path)
+    assert [len(s.video) for s in (first, second, third)] == [17, 17, 5]
+    assert all(len(s.audio) == 4 * len(s.video) - 3 for s in (first, second, third))
+    said = [
+        [s.prompts[0][line.first : line.last] for line in timed_lines(s.prompts[0])]
+        for s in (first, second, third)
+    ]
+    assert said == [["one"], ["two"], []]
+    assert all(s.prompts[0].endswith("A room.") for s in (first, second, third))
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5, 64, 65, 66, 75, 76, 130, 500])
+def test_pieces_are_whole_latents_in_order(frames):
+    spans = piece_spans(frames)
+    assert spans[0][0] == 0 and frames - spans[-1][1] < max(4, 25 * 0.5)
+    assert all((last - first) % 4 == 1 and last - first <= 25 * MAX_SECONDS + 1 for first, last in spans)
+    assert all(b[0] >= a[1] for a, b in pairwise(spans))
+
+
+def test_a_mixed_set_trains_in_one_batch_and_names_what_has_no_sound(tmp_path, words, capsys):
+    """A wide clip, a tall one without sound, and a picture, packed without padding."""
+    source = torch.Generator().manual_seed(0)
+    noise = lambda *shape: torch.randint(0, 256, (*shape, 3), generator=source, dtype=torch.uint8)  # noqa: E731
+    put(tmp_path, "wide.mp4", Clip(noise(33, 90, 160), torch.zeros(33 * 640, 1), 25, 16_000))
+    put(tmp_path, "tall.mp4", Clip.silent(noise(17, 160, 90), 25))
+    Picture(noise(70, 70)).save(tmp_path / "still.png")
+    with (tmp_path / "metadata.jsonl").open("a") as lines:
+        lines.write(json.dumps({"file_name": "still.png", "prompt": "It stands."}) + "\n")
+    samples = encode_folder(tmp_path, [tmp_path / "still.png"], LatentCache(tmp_path / "cache", SHIPPED, 64))
+    assert "training the picture alone: tall.mp4" in capsys.readouterr().out
+    assert [s.video.shape[:3] for s in samples] == [(9, 3, 5), (5, 5, 3), (1, 4, 4)]
+    batch = Batches(LatentDataset.of(samples), words, 3, mixed=True).at(0)
+    counts = sorted(count[:2] for count in batch.main.counts)
+    assert counts == [(16, 0), (75, 0), (135, 33)]
+    assert len(batch.main.video) == 16 + 75 + 135
