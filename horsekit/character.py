@@ -237,19 +237,24 @@ def read_clips(folder: Path) -> Iterator[CharacterClip]:
     for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
-        where = f"{listing}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise CharacterError(f"{where} is not valid JSON: {error}. Mend it there.") from error
-        name, prompts = (row.get("file_name"), row.get("prompt")) if isinstance(row, dict) else (None, None)
-        prompts = prompts if isinstance(prompts, list) else [prompts]
-        for key, texts in (("file_name", [name]), ("prompt", prompts)):
-            if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-                raise CharacterError(f"{where}: {key} is missing or no text. Add it.")
-        extra = {key: value for key, value in row.items() if key not in ("file_name", "prompt")}
-        path = _inside(folder, name, f"{where}: file_name")
-        yield CharacterClip(path, tuple(prompts), MappingProxyType(extra))
+        yield read_entry(folder, line, number)
+
+
+def read_entry(folder: Path, line: str, number: int) -> CharacterClip:
+    """What line `number` of folder/metadata.jsonl says. Raises CharacterError, naming the line."""
+    where = f"{folder / METADATA}, line {number}"
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise CharacterError(f"{where} is not valid JSON: {error}. Mend it there.") from error
+    name, prompts = (row.get("file_name"), row.get("prompt")) if isinstance(row, dict) else (None, None)
+    prompts = prompts if isinstance(prompts, list) else [prompts]
+    for key, texts in (("file_name", [name]), ("prompt", prompts)):
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise CharacterError(f"{where}: {key} is missing or no text. Add it.")
+    extra = {key: value for key, value in row.items() if key not in ("file_name", "prompt")}
+    path = _inside(folder, name, f"{where}: file_name")
+    return CharacterClip(path, tuple(prompts), MappingProxyType(extra))
 
 
 def _inside(folder: Path, name: str, where: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_MODEL = "horse-tiny"
-USER_ERROR, INTERRUPTED = 2, 130
+UNFIT, USER_ERROR, INTERRUPTED = 1, 2, 130  # UNFIT: what was looked at has errors
 
 
 class Command(Protocol):
@@ -102,6 +102,37 @@ class Generate:
         print(clip.save(options.out))
 
 
+class Doctor:
+    """A dataset as the model will see it."""
+
+    name = "doctor"
+    help = "look at a folder of clips and pictures, or a character's, before training on it"
+
+    def options(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path)
+        parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
+        parser.add_argument(
+            "--size", type=int, default=64, help="side of a square of as many pixels as each keeps"
+        )
+        parser.add_argument(
+            "--report", type=Path, metavar="HTML", help="a page that shows every file as decoded"
+        )
+
+    def run(self, options: argparse.Namespace) -> None:
+        from horsekit.dataset.folder import LATENTS, LatentCache
+        from horsekit.doctor import examine
+        from horsekit.pipeline import resolve_model
+        from horsekit.tokenizers import load_tokenizers
+
+        tokenizers = load_tokenizers(resolve_model(options.model))
+        diagnosis = examine(options.folder, LatentCache(ROOT / LATENTS, tokenizers, options.size))
+        print(diagnosis.table())
+        if options.report:
+            print(diagnosis.save(options.report))
+        if diagnosis.errors:
+            raise SystemExit(UNFIT)
+
+
 class Export:
     """An adapter in another program's layout."""
 
@@ -145,7 +176,7 @@ class Demo:
             raise SystemExit(code)
 
 
-COMMANDS: tuple[Command, ...] = (Generate(), Export(), Demo())
+COMMANDS: tuple[Command, ...] = (Generate(), Doctor(), Export(), Demo())
 
 
 def weighted(words: Sequence[str]) -> tuple[str, float]:

@@ -24,7 +24,7 @@ FLOORS = (
     ("pipeline",),
     ("metrics",),
     ("engine",),
-    ("training", "jobs", "plan"),
+    ("training", "jobs", "plan", "doctor"),
     ("widgets", "cli"),
 )
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

@@ -24,6 +24,7 @@ from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, replacing
 from horsekit.tokenizers import Tokenizers
 
+LATENTS = Path("cache") / "latents"  # below the repository
 MAX_SECONDS = 2.56  # what is longer is cut into pieces
 LEAST_SECONDS = 0.4  # what is left over at the end, if shorter, is dropped
 

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 
 from horsekit.dataset.batches import Batches
-from horsekit.dataset.folder import LatentCache, encode_folder
+from horsekit.dataset.folder import LATENTS, LatentCache, encode_folder
 from horsekit.dataset.latents import LatentDataset
 from horsekit.dataset.lips import load_lips
 from horsekit.dataset.sample import Recipe
@@ -16,7 +16,6 @@ from horsekit.flow import Objective
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 from horsekit.transformer import TransformerConfig, UnifiedTransformer, load_transformer
 
-LATENTS = Path("cache") / "latents"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
