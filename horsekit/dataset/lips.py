@@ -63,7 +63,7 @@ def lip_directions(video: Tensor, focus: Tensor, aperture: Tensor) -> tuple[Tens
 def load_lips(folder: Path, tokenizers: Tokenizers) -> Tensor:
     """The directions in a model's folder. Errors: ValueError when they are missing or of another tokenizer."""
     path = folder / FILE
-    remedy = f"fit them with python -m horsekit.dataset.lips {folder}, or set objective.focus_weight=0"
+    remedy = f"fit them with python -m horsekit.dataset.lips {folder}, or set objective.lips_weight=0"
     if not path.is_file():
         raise ValueError(f"{path} is not there; {remedy}")
     stored = load_file(path)

@@ -41,13 +41,13 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
 
     Errors: ValueError where lips are to count and their directions are missing.
     """
-    lips = load_lips(_shipped(config.tokenizers), tokenizers) if config.objective.focus_weight else None
+    lips = load_lips(_shipped(config.tokenizers), tokenizers) if config.objective.lips_weight else None
     return Objective(
         shift=config.objective.shift,
         audio_weight=config.objective.audio_weight,
         spreads=(tokenizers.video.spread, tokenizers.audio.spread),
         first_weight=config.objective.first_weight,
-        focus_weight=config.objective.focus_weight,
+        lips_weight=config.objective.lips_weight,
         lips=lips,
         apart=config.objective.apart,
         predicts=predicts,

@@ -96,7 +96,7 @@ class ObjectiveConfig(Section):
     shift: Positive = 3.0
     audio_weight: Annotated[float, Field(ge=0)] = 0.5
     first_weight: Positive = 1.0
-    focus_weight: Annotated[float, Field(ge=0)] = 0.0
+    lips_weight: Annotated[float, Field(ge=0)] = 0.0
     apart: Share = 0.0
 
 

@@ -14,6 +14,7 @@ from horsekit.flow.schedule import training_levels
 from horsekit.sequence import Batch, Modality, Stream
 
 LEVEL_BINS = 4
+LEAST_LIPS = 0.05  # share of the lips in a latent, below which they are not in the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +49,17 @@ class Objective:
     relative to the picture, whatever the token counts; spreads: the deviations [C] of picture and sound, which
     let the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
-    focus_weight: how much the error along the directions `lips` [C, K] counts beside that of a whole token, in
-    later latents and by the share of the lips that a token shows, since these few numbers are all of the picture
-    that the sound tells of (error of the clean picture, not of the velocity: where noise hides the lips, the
-    sound has most to tell); apart: the share of samples whose sound has a noise level of its own, so that either
-    can be read from the other; predicts: what the model's output means (to_velocity).
+    lips_weight: how much it counts that lips open in time, as read along the directions `lips` [C, K], since
+    that is little of the picture and all that the sound tells of; apart: the share of samples whose sound has a
+    noise level of its own, so that either can be read from the other; predicts: what the model's output means
+    (to_velocity).
     """
 
     shift: float = 3.0
     audio_weight: float = 0.5
     spreads: tuple[Tensor | float, Tensor | float] = (1.0, 1.0)
     first_weight: float = 1.0
-    focus_weight: float = 0.0
+    lips_weight: float = 0.0
     lips: Tensor | None = None
     apart: float = 0.0
     predicts: str = "velocity"
@@ -104,8 +104,8 @@ class Objective:
         video, video_levels = self._mean(video_error, stream, Modality.VIDEO, sigma[:, 0])
         audio, audio_levels = self._mean(audio_error, stream, Modality.AUDIO, sigma[:, 1])
         total = self._weighted(video_error, stream) + self.audio_weight * audio
-        if self.focus_weight:
-            total = total + self.focus_weight * self._of_lips(left[0] * noisy.levels[0], stream)
+        if self.lips_weight:
+            total = total + self.lips_weight * self._of_lips(left[0] * noisy.levels[0], stream)
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):
                 raise ValueError(
@@ -140,11 +140,23 @@ class Objective:
         return (error * weight).sum() / weight.sum().clamp(min=1)
 
     def _of_lips(self, left: Tensor, stream: Stream) -> Tensor:
-        """The part of the clean picture's error that is lips opening otherwise, over all tokens to be made."""
+        """How far lips open otherwise than they should, in the mean over later latents that are to be made.
+
+        left: the error of the clean picture [N, C]. Tokens count by their share of the lips; what is wrong for
+        all of a clip is no matter of time, and taken out.
+        """
         rows = stream.modality == Modality.VIDEO
-        later = stream.generate[rows] & (stream.coords[rows, 0] != 0)
-        error = (left @ self.lips.to(left)).square().mean(dim=1) * stream.focus[rows]
-        return (error * later).sum() / stream.generate[rows].sum().clamp(min=1)
+        time, samples = stream.coords[rows, 0].long(), len(stream.counts)
+        share = stream.focus[rows] * (stream.generate[rows] & (time != 0))
+        latents = int(time.max()) + 1
+        place = stream.sample[rows] * latents + time
+        shares = share.new_zeros(samples * latents).index_add(0, place, share)
+        along = share[:, None] * (left @ self.lips.to(left))
+        sums = along.new_zeros(samples * latents, along.shape[1]).index_add(0, place, along)
+        seen = (shares > LEAST_LIPS).unflatten(0, (samples, latents))[..., None]
+        opening = (sums / shares.clamp(min=LEAST_LIPS)[:, None]).unflatten(0, (samples, latents)) * seen
+        moved = (opening - opening.sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)) * seen
+        return moved.square().mean(-1).sum() / seen.sum().clamp(min=1)
 
     @staticmethod
     def _mean(error: Tensor, stream: Stream, modality: Modality, levels: Tensor) -> tuple[Tensor, Tensor]:

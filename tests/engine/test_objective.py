@@ -47,25 +47,34 @@ def test_a_clips_first_latent_counts_as_often_as_asked(tmp_path):
     torch.testing.assert_close(heavy.total, repeated.mean())
 
 
-def test_errors_along_the_lips_directions_count_by_the_share_of_lips_in_later_latents(tmp_path):
+def test_lips_that_open_otherwise_than_they_should_count_and_constant_errors_do_not(tmp_path):
     batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
     stream = batch.main
-    focus = torch.rand(len(stream.focus), generator=torch.Generator().manual_seed(1))
-    batch = batch.replace(main=replace(stream, focus=focus))
-    zero = lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)  # noqa: E731
+    rows = stream.modality == Modality.VIDEO
+    focus = torch.zeros(len(stream.focus))
+    focus[rows] = torch.rand(int(rows.sum()), generator=torch.Generator().manual_seed(1))
+    stream = replace(stream, focus=focus)
     lips = torch.randn(stream.video.shape[1], 4, generator=torch.Generator().manual_seed(2))
-    objective = Objective(audio_weight=0, focus_weight=5.0, lips=lips)
-    losses = objective(zero, batch, torch.Generator().manual_seed(3))
+    objective = Objective(audio_weight=0, lips_weight=5.0, lips=lips)
+    zero = lambda b: replace(b.main, video=0 * b.main.video, audio=0 * b.main.audio)  # noqa: E731
+    losses = objective(zero, batch.replace(main=stream), torch.Generator().manual_seed(3))
 
     noise = torch.Generator().manual_seed(3)
     levels = training_levels(len(stream.counts), 3.0, noise)
     left = torch.randn(stream.video.shape, generator=noise) - stream.video
-    rows = stream.modality == Modality.VIDEO
-    sigma = levels[stream.sample[rows], None]
-    share = focus[rows] * (stream.coords[rows, 0] != 0)
-    of_lips = ((sigma * left @ lips).square().mean(1) * share).mean()
-    torch.testing.assert_close(losses.total, left.square().mean() + 5 * of_lips)
+    total, count = 0.0, 0
+    for sample, level in enumerate(levels):  # the same, clip by clip and latent by latent
+        own = stream.sample[rows] == sample
+        time, share, error = stream.coords[rows, 0][own], focus[rows][own], (level * left[own]) @ lips
+        later = sorted({t for t in time.tolist() if t > 0})
+        mouths = torch.stack(
+            [(share[time == t, None] * error[time == t]).sum(0) / share[time == t].sum() for t in later]
+        )
+        total, count = total + (mouths - mouths.mean(0)).square().mean(1).sum(), count + len(later)
+    torch.testing.assert_close(losses.total, left.square().mean() + 5 * total / count)
     torch.testing.assert_close(losses.video, left.square().mean())
+    constant = torch.ones_like(left) * torch.arange(left.shape[1])
+    assert objective._of_lips(constant, stream) < 1e-6
 
 
 def test_what_is_not_there_has_no_loss(tmp_path):
