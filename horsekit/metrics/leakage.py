@@ -1,0 +1,238 @@
+"""What a fine-tuned adapter changes besides its character: the leakage panel, each figure beside the base model's.
+
+n clips, E coordinates of a character, H W pixels
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from horsekit.character import BrandCharacter
+from horsekit.media import Clip, Picture, replacing
+from horsekit.metrics.camera import camera_of, camera_score
+from horsekit.metrics.embedding import block_errors, embed, owners
+from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, cast, distances, point
+from horsekit.metrics.reader import SIZE, Reading, trained
+from horsekit.metrics.statistics import Interval, bootstrap
+from horsekit.metrics.texture import texture_of
+from horsekit.pipeline import Pipeline
+from horsekit.request import Request
+from horsekit.stage import PARAMETERS, Character, Script, portrait
+
+TOGETHER = 8
+PICTURES = 3  # of each character
+BORDER = 0.2  # of a picture on either side: the room, hardly ever the character
+CLOTHES = ("garment_", "pattern_", "emblem_")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of the same n clips by the base model and with the adapter; `best` is the end it should be near."""
+
+    key: str
+    words: str
+    best: str
+    base: tuple[float, ...]
+    adapted: tuple[float, ...]
+
+    @property
+    def intervals(self) -> tuple[Interval, Interval, Interval]:
+        """Base, adapted, and what the adapter changes, clip by clip."""
+        change = [b - a for a, b in zip(self.base, self.adapted, strict=True)]
+        return bootstrap(self.base), bootstrap(self.adapted), bootstrap(change)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All rows for one adapter."""
+
+    character: str
+    adapter: str
+    rows: tuple[Row, ...]
+
+    def table(self) -> str:
+        """Aligned text, with 95% intervals; a change whose interval leaves 0 out is marked."""
+        lines = [("", "base", "adapted", "change", "best")]
+        for row in self.rows:
+            base, adapted, change = row.intervals
+            mark = " *" if change.low > 0 or change.high < 0 else ""
+            cells = (f"{i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for i in (base, adapted))
+            lines.append(
+                (
+                    row.words,
+                    *cells,
+                    f"{change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]{mark}",
+                    row.best,
+                )
+            )
+        widths = [max(len(line[k]) for line in lines) for k in range(5)]
+        return "\n".join(
+            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+    def data(self) -> dict:
+        """Plain values: every row with its intervals and its clips."""
+        rows = []
+        for row in self.rows:
+            named = zip(("base", "adapted", "change"), row.intervals, strict=True)
+            rows.append({**asdict(row), "intervals": {name: asdict(i) for name, i in named}})
+        return {"character": self.character, "adapter": self.adapter, "rows": rows}
+
+    def save(self, path: Path | str) -> Path:
+        """Write `data` as JSON; returns the path."""
+        with replacing(Path(path)) as draft:
+            draft.write_text(json.dumps(self.data(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        return Path(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One clip to ask for, and how each figure is read off it."""
+
+    request: Request
+    figures: dict[str, Callable[[Clip, Reading], float]]
+
+
+FIGURES = {
+    "own": ("the character: identity error, σ", "low"),
+    "clothes": ("the character in other clothes: way back to the trained ones", "0"),
+    "copied": ("the character: likeness of the room to the reference's", "low"),
+    "nameless": ("nobody named: distance from the character, σ", "high"),
+    "appears": ("nobody named: the character appears, share", "0"),
+    "others": ("others: identity error, σ", "low"),
+    "toward": ("others: way towards the character", "0"),
+    "camera": ("others: right camera move, share", "high"),
+    "width": ("others: width of outlines, px", "low"),
+}
+
+
+def panel(
+    pipeline: Pipeline,
+    adapter: Path | str,
+    brand: BrandCharacter,
+    clips: int = 8,
+    seed: int = 0,
+    steps: int | None = None,
+) -> Panel:
+    """Ask for the same clips without and with an adapter, with a progress bar, and compare.
+
+    A character of the rendered world is also asked for in other clothes. The adapter stays on the pipeline.
+    Errors: ValueError for fewer than 2 clips; CheckpointError for a file that is no adapter of the model.
+    """
+    if clips < 2:
+        raise ValueError(f"clips is {clips}; give at least 2, or nothing can be said of their spread")
+    trials = [*_trials(brand, clips, seed)]
+    arms = []
+    for stack in ((), (adapter,)):
+        pipeline.adapt(*stack)
+        arms.append(_measured(pipeline, trials, steps, "adapted" if stack else "base"))
+    rows = [
+        Row(key, words, best, tuple(arms[0][key]), tuple(arms[1][key]))
+        for key, (words, best) in FIGURES.items()
+        if key in arms[0]
+    ]
+    return Panel(brand.name, str(adapter), tuple(rows))
+
+
+def _measured(
+    pipeline: Pipeline, trials: Sequence[Trial], steps: int | None, name: str
+) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    with tqdm(total=len(trials), desc=name, unit="clip") as bar:
+        for start in range(0, len(trials), TOGETHER):
+            part = trials[start : start + TOGETHER]
+            for trial, clip in zip(
+                part, pipeline.generate_many([t.request for t in part], steps=steps), strict=True
+            ):
+                reading = trained().reader.read(clip.frames)
+                for key, figure in trial.figures.items():
+                    values.setdefault(key, []).append(figure(clip, reading))
+            bar.update(len(part))
+    return values
+
+
+def _trials(brand: BrandCharacter, clips: int, seed: int) -> Iterator[Trial]:
+    pictures = brand.pictures()[:PICTURES]
+    who = point(brand.pictures())
+    crowd = Crowd.around(brand.pictures()).points
+    prompts = [prompt for clip in brand.held_out for prompt in clip.prompts] or [
+        *brand.card.regression_prompts
+    ]
+    for k in range(clips):
+        script = Script.draw(seed + k, "held_out", 1.28, cast=[cast()[k % len(cast())]], speaking=True)
+        other = script.characters[0]
+        if prompts:
+            own = {"own": _error_to(who), "copied": _likeness_to(pictures[0])}
+            yield Trial(Request(prompts[k % len(prompts)], [pictures], seed=seed + k), own)
+        if brand.parameters is not None:
+            yield _in_other_clothes(brand, other, script, seed + k)
+        nameless = {"nameless": _distance_to(who), "appears": _appears(crowd)}
+        yield Trial(Request(script.prompt(seed, references=False), seed=seed + k), nameless)
+        theirs = [Picture(portrait(other, 1_000 * (seed + k) + n, SIZE)) for n in range(PICTURES)]
+        figures = {
+            "others": _error_to(embed(other)),
+            "toward": _way(embed(other), who, torch.ones_like(who, dtype=torch.bool)),
+            "camera": lambda clip, _, move=script.camera: float(camera_score(camera_of(clip), move).right),
+            "width": lambda clip, _, other=other: texture_of(clip, other, camera_of(clip)).width or 0.0,
+        }
+        yield Trial(Request(script.prompt(seed), [theirs], seed=seed + k), figures)
+
+
+def _in_other_clothes(brand: BrandCharacter, other: Character, script: Script, seed: int) -> Trial:
+    """The character in the clothes of another, as the pictures of it show."""
+    worn = torch.tensor([p.name.startswith(CLOTHES) for p in PARAMETERS])
+    dressed = Character.from_parameters(torch.where(worn, other.parameters, brand.parameters))
+    pictures = [Picture(portrait(dressed, 1_000 * seed + 500 + n, SIZE)) for n in range(PICTURES)]
+    trained_in = embed(Character.from_parameters(brand.parameters))
+    way = _way(embed(dressed), trained_in, worn[owners()])
+    return Trial(Request(script.prompt(seed), [pictures], seed=seed), {"clothes": way})
+
+
+def _seen(reading: Reading) -> bool:
+    return (reading.face >= FACE).float().mean().item() >= LEAST_FACES
+
+
+def _error_to(who: Tensor) -> Callable[[Clip, Reading], float]:
+    """Identity error, that of a stranger where nobody is seen."""
+    error = lambda r: block_errors(r.character, who).mean(1).sqrt().median().item()  # noqa: E731
+    return lambda _, reading: error(reading) if _seen(reading) else CHANCE
+
+
+def _distance_to(who: Tensor) -> Callable[[Clip, Reading], float]:
+    return lambda _, r: distances(r.character.mean(0), who[None]).item() if _seen(r) else CHANCE
+
+
+def _appears(crowd: Tensor) -> Callable[[Clip, Reading], float]:
+    """Whether the first of the crowd is nearest to what is seen."""
+    return lambda _, r: float(_seen(r) and int(distances(r.character.mean(0), crowd).argmin()) == 0)
+
+
+def _way(asked: Tensor, feared: Tensor, where: Tensor) -> Callable[[Clip, Reading], float]:
+    """Where what is seen lies between the character asked for, 0, and the one feared, 1, in some coordinates [E]."""
+    weight = trained().reliability[owners()] * where
+    way = feared - asked
+    length = (weight * way.square()).sum().clamp(min=1e-9)
+    place = lambda r: ((weight * way * (r.character.mean(0) - asked)).sum() / length).item()  # noqa: E731
+    return lambda _, reading: place(reading) if _seen(reading) else 0.5
+
+
+def _likeness_to(reference: Picture) -> Callable[[Clip, Reading], float]:
+    """Correlation of what surrounds the character with what surrounds it in the reference, −1 to 1."""
+    wanted = _surroundings(reference.fitted(SIZE, SIZE).pixels[None])
+    return lambda clip, _: functional.cosine_similarity(_surroundings(clip.frames), wanted).mean().item()
+
+
+def _surroundings(frames: Tensor) -> Tensor:
+    """The left and right borders of frames [F, H, W, 3], coarse, without their mean: [F, n]."""
+    pictures = rearrange(frames.float(), "F H W C -> F C H W")
+    small = functional.interpolate(pictures, (SIZE // 4, SIZE // 4), mode="area")
+    edge = round(BORDER * SIZE / 4)
+    sides = torch.cat([small[..., :edge], small[..., -edge:]], -1).flatten(1)
+    return sides - sides.mean(1, keepdim=True)

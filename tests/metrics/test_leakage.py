@@ -1,0 +1,71 @@
+"""The panel tells an adapter that keeps to its character from one that puts it everywhere."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from horsekit.character import BrandCharacter
+from horsekit.media import Clip, Picture
+from horsekit.metrics import cast
+from horsekit.metrics.leakage import panel
+from horsekit.stage import portrait
+
+FENNEL = BrandCharacter.load(Path("data/characters/fennel"))
+
+
+def held(picture: Picture) -> Clip:
+    """A clip that shows one picture, with noise for sound."""
+    frames = picture.fitted(64, 64).pixels.expand(9, -1, -1, -1)
+    return Clip(frames.clone(), 0.1 * torch.randn(9 * 640, 1, generator=torch.Generator().manual_seed(0)))
+
+
+class Show:
+    """A model that shows the reference it is given, or a stranger; with the adapter, always Fennel."""
+
+    def __init__(self) -> None:
+        self.adapter = None
+
+    def adapt(self, *adapters):
+        self.adapter = adapters[0] if adapters else None
+
+    def generate_many(self, requests, steps=None):
+        stranger = Picture(portrait(cast()[77], 5, 64))
+        everywhere = FENNEL.pictures()[0]
+        return [
+            held(everywhere if self.adapter else r.references[0][0] if r.references else stranger)
+            for r in requests
+        ]
+
+
+@pytest.fixture(scope="module")
+def found():
+    model = Show()
+    result = panel(model, "fennel.safetensors", FENNEL, clips=6)
+    assert model.adapter == "fennel.safetensors"
+    return result
+
+
+def test_a_character_that_is_put_everywhere_is_found_out(found):
+    rows = {row.key: tuple(interval.value for interval in row.intervals) for row in found.rows}
+    base, adapted, _ = rows["own"]
+    assert abs(base - adapted) < 0.1  # it shows Fennel either way
+    assert rows["toward"][0] < 0.25 and rows["toward"][1] > 0.75
+    assert rows["clothes"][0] < 0.35 and rows["clothes"][1] > 0.65
+    assert rows["appears"][:2] == (0.0, 1.0)
+    assert rows["others"][1] > rows["others"][0] + 0.3 and rows["nameless"][1] < rows["nameless"][0] - 0.3
+    assert rows["copied"][0] == pytest.approx(1, abs=0.01)
+
+
+def test_the_table_marks_what_changed_and_the_file_holds_every_clip(found, tmp_path):
+    table = found.table()
+    toward = next(line for line in table.splitlines() if line.startswith("others: way towards"))
+    assert toward.split("  ")[-2].endswith("*") or " *" in toward
+    data = json.loads(found.save(tmp_path / "panel.json").read_text())
+    assert data["character"] == "Fennel" and all(len(row["base"]) == 6 for row in data["rows"])
+
+
+def test_one_clip_says_nothing_of_spread():
+    with pytest.raises(ValueError, match="clips is 1"):
+        panel(Show(), "x", FENNEL, clips=1)
