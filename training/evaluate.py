@@ -31,7 +31,7 @@ from horsekit.metrics import (
     measure,
 )
 from horsekit.metrics.embedding import embed
-from horsekit.pipeline import Pipeline
+from horsekit.pipeline import Pipeline, Settings
 from horsekit.request import Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
 from horsekit.tokenizers import Tokenizers
@@ -127,14 +127,15 @@ def ask(
     who: Sequence[Sequence[int]],
     seeds: Iterable[int],
     options: argparse.Namespace,
-    size: int,
+    settings: Settings,
 ) -> list[Request]:
     """The scripts as requests, each with reference pictures of those who are in it and a seed for its noise."""
     first = first_picture(options.seed)
     return [
         Request(
-            script.prompt(options.seed),
-            [pictures(w, options.references, first + 100 * w, size) for w in those],
+            # of a clip made in windows, each has to know which words are its own
+            script.prompt(options.seed, timed=options.seconds > settings.max_seconds),
+            [pictures(w, options.references, first + 100 * w, settings.size[0]) for w in those],
             options.seconds,
             options.seed + seed,
         )
@@ -164,7 +165,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     """All arms, measured."""
     size, first = pipeline.settings.size[0], first_picture(options.seed)
     scripts, who = draw(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, [(w,) for w in who], range(len(who)), options, size)
+    requests = ask(scripts, [(w,) for w in who], range(len(who)), options, pipeline.settings)
     everyone = tqdm(range(len(cast())), desc="gallery", unit="character")
     crowd = Crowd.of(cast(), [pictures(w, GALLERY, first + 100 * w + 50, size) for w in everyone])
     takes = play(pipeline, scripts, requests, options.steps)
@@ -217,7 +218,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
 def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[Binding, ...]]:
     """Clips of two characters in every arm: who is on which side."""
     scripts, pairs = draw_pairs(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, pairs, range(len(pairs)), options, pipeline.settings.size[0])
+    requests = ask(scripts, pairs, range(len(pairs)), options, pipeline.settings)
     sides = [
         [embed(cast()[w]) for w in (pair[::-1] if script.mirrored else pair)]
         for script, pair in zip(scripts, pairs, strict=True)
@@ -234,7 +235,7 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple
 def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """Scenes in every gloss and in every arm: whether skin shines in that order."""
     scripts, who = draw_glosses(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings.size[0])
+    requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings)
     arms, count = play(pipeline, scripts, requests, options.steps), len(GLOSS)
     made = arms["model"]
     arms["shuffled"] = [made[count * (k // count) + (k + k // count) % count] for k in range(len(made))]

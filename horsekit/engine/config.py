@@ -108,7 +108,8 @@ class TrainConfig(Section):
     same for single frames (null: as many). max_minutes: a time
     budget; the run ends, and the rate has fallen, when steps or minutes are used up, whichever is first.
     *_every: in steps, 0 for never. precision: of the products; auto is bf16 where the device is faster with
-    it. zero: which file of configs/deepspeed/ is used.
+    it. snapshots: how many copies of the averaged weights are kept, evenly over the run, to choose from
+    afterwards. zero: which file of configs/deepspeed/ is used.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")]
@@ -138,6 +139,7 @@ class TrainConfig(Section):
     evaluate_batches: Annotated[int, Field(gt=0)] = 4
     preview_every: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Positive = 10.0
+    snapshots: Annotated[int, Field(ge=0)] = 0
     wandb: Literal["off", "offline", "online"] = "off"
     resume: Literal["auto", "never"] = "auto"
 

@@ -28,7 +28,7 @@ from horsekit.flow import Losses
 from horsekit.media import replacing
 from horsekit.sequence import Batch
 
-CHECKPOINTS, WEIGHTS, PREVIEWS = "checkpoints", "weights", "previews"
+CHECKPOINTS, WEIGHTS, PREVIEWS, SNAPSHOTS = "checkpoints", "weights", "previews", "snapshots"
 PATIENCE = 5  # seconds
 NOISE_STREAM, HELD_OUT_STREAM = 1 << 40, 1 << 41  # apart from the seeds that draw the samples
 
@@ -119,6 +119,7 @@ class Run:
         """Step until the run is over or interrupted, then leave a checkpoint and the averaged weights."""
         bar, saved = self._bar(), time.monotonic()
         self.started = saved - 60 * self.progress.minutes
+        taken = self._snapshots_due(self._used())
         while True:
             due = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
             used, stop, due = self._agreed(self._used(), interrupted.is_set(), due)
@@ -127,6 +128,9 @@ class Run:
             if due:
                 self._save()
                 saved = time.monotonic()
+            if self._snapshots_due(used) > taken:
+                taken += 1
+                self._export(self.folder / SNAPSHOTS / f"step-{self.progress.step:08d}")
             self._step(used)
             bar.update()
             self._after_step(bar)
@@ -137,6 +141,9 @@ class Run:
         if self.log is not None:
             self.log.close()
         return RunResult(self.folder, self.folder / WEIGHTS, self.progress, complete=used >= 1)
+
+    def _snapshots_due(self, used: float) -> int:
+        return int(used * self.config.snapshots + 1e-9)
 
     def _used(self) -> float:
         """Read the clock; the share of the run that is over."""
@@ -238,9 +245,13 @@ class Run:
 
     def _save(self) -> None:
         save_checkpoint(self.folder / CHECKPOINTS, self.engine, self.ema, self.progress, self.config)
+        self._export(self.folder / WEIGHTS)
+
+    def _export(self, folder: Path) -> None:
+        """Write the averaged weights."""
         with self.ema.applied(), gathered(self.engine.module):
             if self.place.first:
-                export_weights(self.engine.module, self.folder / WEIGHTS, self.config, self.progress)
+                export_weights(self.engine.module, folder, self.config, self.progress)
         dist.barrier()
 
     def _open_log(self) -> RunLog:

@@ -4,7 +4,7 @@ n clips, E coordinates of a character, H W pixels
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -126,19 +126,34 @@ def panel(
     A character of the rendered world is also asked for in other clothes. The adapter stays on the pipeline.
     Errors: ValueError for fewer than 2 clips; CheckpointError for a file that is no adapter of the model.
     """
-    if clips < 2:
-        raise ValueError(f"clips is {clips}; give at least 2, or nothing can be said of their spread")
-    trials = [*_trials(brand, clips, seed)]
-    arms = []
-    for stack in ((), (adapter,)):
-        pipeline.adapt(*stack)
-        arms.append(_measured(pipeline, trials, steps, "adapted" if stack else "base"))
+    arms = measured_arms(pipeline, {"base": None, "adapted": adapter}, brand, clips, seed, steps)
     rows = [
-        Row(key, words, best, tuple(arms[0][key]), tuple(arms[1][key]))
+        Row(key, words, best, tuple(arms["base"][key]), tuple(arms["adapted"][key]))
         for key, (words, best) in FIGURES.items()
-        if key in arms[0]
+        if key in arms["base"]
     ]
     return Panel(brand.name, str(adapter), tuple(rows))
+
+
+def measured_arms(
+    pipeline: Pipeline,
+    adapters: Mapping[str, Path | str | None],
+    brand: BrandCharacter,
+    clips: int,
+    seed: int = 0,
+    steps: int | None = None,
+) -> dict[str, dict[str, list[float]]]:
+    """Of each adapter by name (None: the base model alone), the values of every figure, clip by clip.
+
+    All are asked for the same clips; the last adapter stays on the pipeline. Errors: as panel.
+    """
+    if clips < 2:
+        raise ValueError(f"clips is {clips}; give at least 2, or nothing can be said of their spread")
+    trials, arms = [*_trials(brand, clips, seed)], {}
+    for name, adapter in adapters.items():
+        pipeline.adapt(*([] if adapter is None else [adapter]))
+        arms[name] = _measured(pipeline, trials, steps, name)
+    return arms
 
 
 def _measured(
@@ -148,9 +163,8 @@ def _measured(
     with tqdm(total=len(trials), desc=name, unit="clip") as bar:
         for start in range(0, len(trials), TOGETHER):
             part = trials[start : start + TOGETHER]
-            for trial, clip in zip(
-                part, pipeline.generate_many([t.request for t in part], steps=steps), strict=True
-            ):
+            made = pipeline.generate_many([trial.request for trial in part], steps=steps)
+            for trial, clip in zip(part, made, strict=True):
                 reading = trained().reader.read(clip.frames)
                 for key, figure in trial.figures.items():
                     values.setdefault(key, []).append(figure(clip, reading))

@@ -6,7 +6,6 @@ C characters, F frames, S samples.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -246,7 +245,10 @@ def _draw_line(
     room = seconds - _AFTER
     pool = lines(language, split)
     order = [pool[i] for i in torch.randperm(len(pool), generator=source).tolist()]
-    texts = [", ".join(pair) for pair in pairwise(order)] if seconds > 2 else order
+    joined = (
+        1 if seconds <= 2 else max(2, int(seconds / 1.28))
+    )  # lines, so that a long clip is not half silent
+    texts = [", ".join(order[k : k + joined]) for k in range(len(order) - joined + 1)]
     by_length = sorted(pool, key=len)
     voice = character.voice
     for text in (*texts[:_TRIES], *by_length[:_TRIES]):

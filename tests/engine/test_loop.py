@@ -155,6 +155,17 @@ def test_only_the_last_two_checkpoints_are_kept_and_nothing_half_written(tmp_pat
     assert names == ["latest", "step-00000005", "step-00000006"]
 
 
+def test_snapshots_are_taken_evenly_and_kept_also_over_a_stop(tmp_path):
+    config = tiny_run.configured(tmp_path, steps=6, snapshots=3)
+    stopped = tiny_run.run(config, interrupt_at=5)
+    assert stopped.progress.step == 3
+    result = tiny_run.run(config)
+    taken = sorted(path.name for path in (result.folder / "snapshots").iterdir())
+    assert taken == ["step-00000002", "step-00000004"]  # the third is the end itself, in weights/
+    first, last = (load_file(result.folder / "snapshots" / name / "model.safetensors") for name in taken)
+    assert any(not torch.equal(first[key], last[key]) for key in first)
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     tiny_run.run(tiny_run.configured(tmp_path), interrupt_at=1)
     with pytest.raises(ValueError, match=r"seed was 0, now it is 1.*resume=never"):

@@ -205,3 +205,12 @@ def test_colours_have_names():
     names = {wording.colour_name(c) for c in ((1.0, 0, 0), (0, 0, 1.0), (0.5, 0.5, 0.5), (0.2, 0.1, 0.05))}
     assert names == {"red", "blue", "grey", "dark brown"}
     assert wording.setting(Background(3), generator(0, "test"), "train")
+
+
+@pytest.mark.parametrize("seconds", [1.28, 2.56, 5.12, 10.24])
+def test_speech_fills_a_clip_of_any_length(seconds):
+    shares = []
+    for seed in range(6):
+        line = Script.draw(seed, "held_out", seconds, speaking=True).line
+        shares.append((line.speech.end - line.speech.start) / seconds)
+    assert all(share < 1 for share in shares) and sum(shares) / len(shares) > 0.55

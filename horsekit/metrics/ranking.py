@@ -1,0 +1,115 @@
+"""Which of a run's snapshots to ship: the one whose character is truest and leaves others alone.
+
+n clips
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from horsekit.character import BrandCharacter
+from horsekit.metrics.leakage import measured_arms
+from horsekit.metrics.statistics import Interval, bootstrap
+from horsekit.pipeline import Pipeline
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A snapshot: its score (own and others' identity errors, summed clip by clip), and how far behind the best.
+
+    behind: score minus the best one's, clip by clip; own, others: the two errors.
+    """
+
+    name: str
+    score: Interval
+    own: Interval
+    others: Interval
+    behind: Interval
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is significantly worse than the best: the interval of the difference leaves 0 out."""
+        return self.behind.low > 0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Snapshots and the base model, best first."""
+
+    character: str
+    ranked: tuple[Ranked, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Which is best, and how sure that is."""
+        best, *rest = self.ranked
+        near = [one.name for one in rest if not one.worse]
+        sure = (
+            f"not significantly better than {', '.join(near)}"
+            if near
+            else "significantly better than all others"
+        )
+        return f"{best.name} is best; {sure}"
+
+    def table(self) -> str:
+        """Aligned text with 95% intervals, and the verdict."""
+        lines = [("", "score", "own error", "others' error", "behind the best")]
+        for one in self.ranked:
+            cells = (f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (one.score, one.own, one.others))
+            mark = " *" if one.worse else ""
+            lines.append(
+                (
+                    one.name,
+                    *cells,
+                    f"{one.behind.value:+.3f} [{one.behind.low:+.3f}, {one.behind.high:+.3f}]{mark}",
+                )
+            )
+        widths = [max(len(line[k]) for line in lines) for k in range(5)]
+        rows = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+        return "\n".join([*rows, "", self.verdict])
+
+    def data(self) -> dict:
+        """Plain values."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def rank(
+    pipeline: Pipeline,
+    adapters: Mapping[str, Path],
+    brand: BrandCharacter,
+    clips: int = 8,
+    seed: int = 0,
+    steps: int | None = None,
+) -> Ranking:
+    """Ask every adapter, and the base model, for the same clips; the best adapter stays on the pipeline.
+
+    Errors: ValueError for no adapters, fewer than 2 clips, or a character without held-out clips or regression
+    prompts; CheckpointError for a file that is no adapter of the model.
+    """
+    if not adapters:
+        raise ValueError("there is no adapter to rank; train with snapshots, or name their files")
+    arms = measured_arms(pipeline, {BASE: None, **adapters}, brand, clips, seed, steps)
+    if "own" not in arms[BASE]:
+        raise ValueError(
+            f"{brand.name} has no prompts to be measured by; add held-out clips or regression_prompts"
+        )
+    scores = {
+        name: [own + other for own, other in zip(arm["own"], arm["others"], strict=True)]
+        for name, arm in arms.items()
+    }
+    order = sorted(scores, key=lambda name: sum(scores[name]))
+    best = scores[order[0]]
+    ranked = tuple(
+        Ranked(
+            name,
+            bootstrap(scores[name]),
+            bootstrap(arms[name]["own"]),
+            bootstrap(arms[name]["others"]),
+            bootstrap([a - b for a, b in zip(scores[name], best, strict=True)]),
+        )
+        for name in order
+    )
+    pipeline.adapt(*([] if order[0] == BASE else [adapters[order[0]]]))
+    return Ranking(brand.name, ranked)
