@@ -63,7 +63,14 @@ def test_the_runner_refuses_an_unknown_parameter(tmp_path):
 
 @pytest.mark.slow
 def test_the_quickstart_runs_from_top_to_bottom(tiny_pipeline_folder, tmp_path):
-    settings = ["minutes=0.05", "takes=2", "steps=2", f"model={tiny_pipeline_folder}", f"out={tmp_path}"]
+    settings = [
+        "minutes=0.05",
+        "takes=2",
+        "prior=False",
+        "steps=2",
+        f"model={tiny_pipeline_folder}",
+        f"out={tmp_path}",
+    ]
     done = run(ROOT / "notebooks" / "01_quickstart.ipynb", *settings)
     assert done.returncode == 0, done.stderr[-3000:]
     for name in ("before.mp4", "after.mp4", "report.json", "report.html", "adapter.safetensors"):

@@ -39,6 +39,7 @@ def train(options: argparse.Namespace, brand: BrandCharacter, overrides: list[st
             f"data.path={brand.folder.resolve() / 'clips'}",
             f"data.references=[{brand.folder.resolve() / 'references'}]",
             f"data.size={options.size}",
+            *([] if "prior=null" in overrides else [f"prior.size={options.size}"]),
             f"max_minutes={options.minutes}",
             f"out={options.out.resolve()}",
             f"snapshots={options.snapshots}",

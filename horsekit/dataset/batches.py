@@ -10,7 +10,7 @@ from horsekit.dataset.sample import Recipe
 from horsekit.sequence import Batch, pack
 from horsekit.tokenizers import TextTokenizer
 
-_STREAMS = {"order": 1, "draw": 2}
+_STREAMS = {"order": 1, "draw": 2, "blend": 3}
 
 
 def step_generator(seed: int, rank: int, step: int, stream: str = "draw") -> torch.Generator:
@@ -83,3 +83,24 @@ class Batches:
 
     def _order(self, epoch: int, count: int) -> torch.Tensor:
         return torch.randperm(count, generator=step_generator(self.seed, 0, -1 - epoch, "order"))
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """Batches of what is to be learnt, and now and then one of what is not to be forgotten.
+
+    share: of the steps that go to `prior`; every rank picks the same. Errors: ValueError for a share not below 1.
+    """
+
+    own: Batches
+    prior: Batches
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(f"prior_share is {self.share}; use 0 or more, and less than 1")
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step on this rank."""
+        drawn = torch.rand((), generator=step_generator(self.own.seed, 0, step, "blend"))
+        return (self.prior if drawn < self.share else self.own).at(step)

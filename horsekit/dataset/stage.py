@@ -5,6 +5,7 @@ much of who is who.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,12 +19,14 @@ from horsekit import clock
 from horsekit.dataset.latents import write_shard
 from horsekit.dataset.lips import lip_shares
 from horsekit.dataset.sample import LatentSample
+from horsekit.media import replacing
 from horsekit.prompt import Prompt
 from horsekit.stage import Script, portrait, random_mouths, render, stage_batch
 from horsekit.stage.seeding import generator
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 
 SHARD = 128
+PLAN = "plan.json"
 RENDERED_TOGETHER = 16
 
 
@@ -55,11 +58,31 @@ class StagePlan:
 
 def build(plan: StagePlan, workers: int = 2) -> None:
     """Render and encode every shard that is not there yet, with a progress bar."""
+    check_plan(plan.folder, load_tokenizers(plan.tokenizers), plan.size, plan.seconds)
     count = -(-plan.clips // SHARD)
     missing = [k for k in range(count) if not (shard_path(plan, k) / "state.json").exists()]
     with get_context("spawn").Pool(workers) as pool, tqdm(total=len(missing) * SHARD, unit="clip") as bar:
         for _ in pool.imap_unordered(_build_shard, [(plan, k) for k in missing]):
             bar.update(SHARD)
+
+
+def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float) -> None:
+    """Write down what a folder's latents depend on, or compare. Errors: ValueError where they are of another kind."""
+    wanted = {
+        "video": tokenizers.video.digest, "audio": tokenizers.audio.digest, "size": size, "seconds": seconds,
+    }  # fmt: skip
+    listing = folder / PLAN
+    if not listing.is_file():
+        with replacing(listing) as draft:
+            draft.write_text(json.dumps(wanted) + "\n")
+        return
+    found = json.loads(listing.read_text())
+    odd = sorted(key for key in wanted if found.get(key) != wanted[key])
+    if odd:
+        raise ValueError(
+            f"{folder} holds latents of another kind ({odd[0]} is {found.get(odd[0])}, here {wanted[odd[0]]}); "
+            "name another folder, or delete this one"
+        )
 
 
 def shard_path(plan: StagePlan, number: int) -> Path:

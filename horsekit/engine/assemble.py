@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from horsekit.dataset.batches import Batches
+from horsekit.dataset.batches import Batches, Blend
 from horsekit.dataset.folder import LATENTS, LatentCache, encode_folder
 from horsekit.dataset.latents import LatentDataset
 from horsekit.dataset.lips import load_lips
@@ -54,12 +54,23 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
     )
 
 
+def build_training_batches(
+    config: TrainConfig, tokenizers: Tokenizers, folder: Path, place: Place
+) -> Batches | Blend:
+    """What is to be learnt, blended with what is not to be forgotten where the config names a prior."""
+    own = build_batches(config.data, config, tokenizers, folder, place)
+    if config.prior is None:
+        return own
+    prior = build_batches(config.prior, config, tokenizers, folder, place)
+    return Blend(own, prior, config.prior_share)
+
+
 def build_batches(
     data: DataConfig, config: TrainConfig, tokenizers: Tokenizers, folder: Path, place: Place
 ) -> Batches:
     """This process's batches; what is not cached yet is rendered or encoded first, with a progress bar."""
     if place.first:
-        _fill_cache(data, folder)
+        _fill_cache(data, folder, tokenizers)
     dist.barrier()
     stage = data.kind == "stage"
     samples = LatentDataset.open(ROOT / data.path) if stage else _folder_samples(data, tokenizers, place)
@@ -104,15 +115,18 @@ def _architecture(model: str) -> TransformerConfig:
     return TransformerConfig.open(file) if file.suffix == ".json" else TransformerConfig.preset(model)
 
 
-def _fill_cache(data: DataConfig, tokenizers: Path) -> None:
-    if data.kind != "stage" or data.clips is None:
+def _fill_cache(data: DataConfig, folder: Path, tokenizers: Tokenizers) -> None:
+    if data.kind != "stage":
         return
-    from horsekit.dataset.stage import StagePlan, build
+    from horsekit.dataset.stage import StagePlan, build, check_plan
 
+    if data.clips is None:
+        check_plan(ROOT / data.path, tokenizers, data.size, data.seconds)
+        return
     build(
         StagePlan(
             folder=ROOT / data.path,
-            tokenizers=tokenizers,
+            tokenizers=folder,
             clips=data.clips,
             first_seed=data.first_seed,
             split=data.split,

@@ -103,6 +103,7 @@ class ObjectiveConfig(Section):
 class TrainConfig(Section):
     """A training run.
 
+    prior: samples of other characters, to which prior_share of the steps go, so that a fine-tune keeps them.
     model: for pretrain a preset or a JSON file of TransformerConfig, otherwise a model that ships with
     horsekit or a folder of weights. batch_size: samples per process and backward pass, stills_batch_size the
     same for single frames (null: as many). max_minutes: a time
@@ -120,6 +121,8 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataConfig
     held_out: DataConfig | None = None
+    prior: DataConfig | None = None
+    prior_share: Share = 0.25
     batch_size: Annotated[int, Field(gt=0)]
     stills_batch_size: Annotated[int, Field(gt=0)] | None = None
     accumulation: Annotated[int, Field(gt=0)] = 1

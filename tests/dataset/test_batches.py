@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from horsekit.dataset.batches import Batches
+from horsekit.dataset.batches import Batches, Blend
 from horsekit.dataset.latents import LatentDataset, write_shard
 from horsekit.dataset.sample import LatentSample
 
@@ -91,3 +91,23 @@ def test_a_broken_shard_leaves_nothing_behind(tmp_path):
 def test_an_empty_dataset_is_refused(batches):
     with pytest.raises(ValueError, match="empty"):
         batches(0)
+
+
+def test_a_prior_gets_its_share_of_steps_the_same_on_every_rank(words):
+    dataset = LatentDataset.of(samples(20))
+    own, prior = (Batches(dataset, words, 4, seed=seed) for seed in (0, 1))
+    steps = range(200)
+    from_prior = [
+        torch.equal(Blend(own, prior, 0.25).at(k).main.video, prior.at(k).main.video) for k in steps
+    ]
+    assert 30 < sum(from_prior) < 70
+    ranks = [Batches(dataset, words, 2, rank=rank, world=2) for rank in (0, 1)]
+    other = [Batches(dataset, words, 2, seed=1, rank=rank, world=2) for rank in (0, 1)]
+    for step in range(20):
+        kinds = {
+            torch.equal(Blend(a, b, 0.5).at(step).main.video, b.at(step).main.video)
+            for a, b in zip(ranks, other, strict=True)
+        }
+        assert len(kinds) == 1
+    with pytest.raises(ValueError, match="prior_share is 1"):
+        Blend(own, prior, 1.0)

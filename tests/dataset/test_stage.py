@@ -1,12 +1,14 @@
 """Latents of rendered clips and stills are written shard by shard."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from horsekit.dataset.latents import LatentDataset
-from horsekit.dataset.stage import StagePlan, build, draw, main
+from horsekit.dataset.stage import StagePlan, build, check_plan, draw, main
+from horsekit.tokenizers import VideoTokenizer, load_tokenizers
 
 TOKENIZERS = Path("horsekit/weights/horse-tiny")
 
@@ -47,7 +49,18 @@ def test_a_cache_of_another_version_is_refused_before_it_is_used(tmp_path):
     from datasets import load_from_disk
 
     build(StagePlan(tmp_path / "new", TOKENIZERS, clips=1, stills=True), workers=1)
-    (shard,) = (tmp_path / "new").iterdir()
+    (shard,) = (tmp_path / "new").glob("shard-*")
     load_from_disk(str(shard)).remove_columns("focus").save_to_disk(str(tmp_path / "old" / shard.name))
     with pytest.raises(ValueError, match=r"shard-00000000 was written by another version.*delete it"):
         LatentDataset.open(tmp_path / "old")
+
+
+def test_latents_of_another_kind_are_not_mixed_in(tmp_path):
+    build(StagePlan(tmp_path, TOKENIZERS, clips=1, stills=True), workers=1)
+    with pytest.raises(ValueError, match="size is 64, here 32"):
+        build(StagePlan(tmp_path, TOKENIZERS, clips=1, stills=True, size=32), workers=1)
+    tokenizers = load_tokenizers(TOKENIZERS)
+    check_plan(tmp_path, tokenizers, 64, 1.28)
+    other = replace(tokenizers, video=VideoTokenizer(dim=8, width=16, blocks=1))
+    with pytest.raises(ValueError, match="latents of another kind"):
+        check_plan(tmp_path, other, 64, 1.28)

@@ -157,7 +157,7 @@ def test_only_the_last_two_checkpoints_are_kept_and_nothing_half_written(tmp_pat
 
 def test_snapshots_are_taken_evenly_and_kept_also_over_a_stop(tmp_path):
     config = tiny_run.configured(tmp_path, steps=6, snapshots=3)
-    stopped = tiny_run.run(config, interrupt_at=5)
+    stopped = tiny_run.run(config, interrupt_at=2)
     assert stopped.progress.step == 3
     result = tiny_run.run(config)
     taken = sorted(path.name for path in (result.folder / "snapshots").iterdir())
