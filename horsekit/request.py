@@ -17,6 +17,7 @@ from horsekit.adapters.references import (
     encode_references,
     read_references,
 )
+from horsekit.direction import check_directions
 from horsekit.excerpt import excerpt, timed
 from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import PromptError, checked, timed_lines
@@ -180,6 +181,7 @@ def open_canvas(
     seconds = clock.duration(frames)
     prompt = prompt if len(spans) == 1 else timed(prompt, seconds)
     _check_lines(prompt, seconds)
+    check_directions(prompt, seconds)
     noise = torch.Generator().manual_seed(request.seed)
     return Canvas(request, prompt, video, audio, seen, heard, tuple(pictures), spans, kept, noise)
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # from the ground up; a module imports from its own package and from floors below its own
 FLOORS = (
     ("clock", "prompt"),
-    ("media", "excerpt"),
+    ("media", "excerpt", "direction"),
     ("stage", "tokenizers", "character"),
     ("sequence",),
     ("transformer", "dataset"),
@@ -24,7 +24,8 @@ FLOORS = (
     ("pipeline",),
     ("metrics",),
     ("engine",),
-    ("training", "jobs", "plan", "doctor"),
+    ("jobs", "plan", "doctor"),
+    ("training",),
     ("widgets", "cli"),
 )
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

@@ -63,6 +63,15 @@ def test_requests_with_and_without_references_go_together(pipeline):
     assert len(clips) == 2 and clips[0].frames.shape == clips[1].frames.shape
 
 
+def test_nine_pictures_in_four_slots_are_all_looked_at(pipeline):
+    prompt = "[Image 1], [Image 2], [Image 3] and [Image 4] wave."
+    slots = [[picture(10 * slot + k) for k in range(3 if slot == 0 else 2)] for slot in range(4)]
+    base = pipeline.generate(prompt, slots, 0.32)
+    for slot in range(4):
+        other = [[*pictures[:-1], picture(99)] if k == slot else pictures for k, pictures in enumerate(slots)]
+        assert not torch.equal(base.frames, pipeline.generate(prompt, other, 0.32).frames)
+
+
 def test_the_picture_and_the_words_matter(pipeline):
     base = pipeline.generate(PROMPT, [picture(0)], 0.32)
     other_picture = pipeline.generate(PROMPT, [picture(1)], 0.32)
@@ -197,6 +206,8 @@ BAD = [
     ({"prompt": "x" * 100_000}, ValueError, "100[,_]?000"),
     ({"prompt": "[Image 3] waves."}, ValueError, r"\[Image 3\]"),
     ({"prompt": '[Image 1] says "hello" (0.1-0.9 s).'}, ValueError, "until 0.9 s, but the clip has 0.36 s"),
+    ({"prompt": "The camera pans left and pans right."}, ValueError, "pan left and pan right at once"),
+    ({"prompt": '[Image 1] says "' + "one more word " * 9 + '".'}, ValueError, "cannot be said in 0.36 s"),
     ({"seconds": 0}, ValueError, "seconds"),
     ({"seconds": float("nan")}, ValueError, "seconds"),
     ({"references": [picture()] * 5}, ValueError, "5 characters"),

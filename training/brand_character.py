@@ -8,6 +8,7 @@ comfyui.safetensors. `--rank RUN` ranks the snapshots of a run that is there alr
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -29,24 +30,21 @@ from horsekit.request import Request
 COLUMNS, ROWS = 6, 4
 
 
-def train(options: argparse.Namespace, brand: BrandCharacter, overrides: list[str]) -> Path:
+def train(options: argparse.Namespace, out: Path, brand: BrandCharacter, size: int) -> Path:
     """Fine-tune, with the run's own progress; the run's folder."""
-    job = jobs.start(
-        options.config,
-        [
-            f"model={options.model}",
-            f"tokenizers={options.model}",
-            f"data.path={brand.folder.resolve() / 'clips'}",
-            f"data.references=[{brand.folder.resolve() / 'references'}]",
-            f"data.size={options.size}",
-            *([] if "prior=null" in overrides else [f"prior.size={options.size}"]),
-            f"max_minutes={options.minutes}",
-            f"out={options.out.resolve()}",
-            f"snapshots={options.snapshots}",
-            "resume=never",
-            *overrides,
-        ],
-    )
+    folder = brand.folder.resolve()
+    settings = [
+        f"model={options.model}",
+        f"tokenizers={options.model}",
+        f"data.path={folder / 'clips'}",
+        f"data.references=[{folder / 'references'}]",
+        f"data.size={size}",
+        f"max_minutes={options.minutes}",
+        f"out={out.resolve()}",
+        f"snapshots={options.snapshots}",
+        "resume=never",
+    ]
+    job = jobs.start(options.config, [*settings, *options.overrides])
     print(job.wait())
     return job.folder
 
@@ -94,7 +92,7 @@ def write(path: Path, values: dict) -> None:
         draft.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -108,34 +106,44 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
     parser.add_argument("--out", type=Path, help="default: outputs/NAME")
     parser.add_argument("--rank", type=Path, metavar="RUN", help="rank this run's snapshots; train nothing")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
+    try:
+        run(options)
+    except ValueError as error:
+        print(f"brand_character: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """From the doctor to the export."""
     brand = BrandCharacter.load(options.folder)
-    options.out = options.out or ROOT / "outputs" / brand.folder.name
+    out = options.out or ROOT / "outputs" / brand.folder.name
     pipeline = Pipeline.from_pretrained(options.model)
-    options.size = pipeline.settings.size[0]
-    if options.rank:
-        run = options.rank
-    else:
-        diagnosis = examine(options.folder, LatentCache(ROOT / LATENTS, pipeline.tokenizers, options.size))
+    finished = options.rank
+    if finished is None:
+        cache = LatentCache(ROOT / LATENTS, pipeline.tokenizers, pipeline.settings.size[0])
+        diagnosis = examine(options.folder, cache)
         print(diagnosis.table())
-        diagnosis.save(options.out / "doctor.html")
+        diagnosis.save(out / "doctor.html")
         if diagnosis.errors:
-            raise SystemExit("mend the errors above first")
-        run = train(options, brand, options.overrides)
-    ranking = rank(pipeline, snapshots(run), brand, options.clips, steps=options.steps)
+            raise ValueError(f"{options.folder} has errors; mend them first, as told above")
+        finished = train(options, out, brand, pipeline.settings.size[0])
+    adapters = snapshots(finished)
+    ranking = rank(pipeline, adapters, brand, options.clips, steps=options.steps)
     print(ranking.table())
-    write(options.out / "ranking.json", ranking.data())
-    best = next(one.name for one in ranking.ranked if one.name != "base")
-    adapter = options.out / "adapter.safetensors"
-    shutil.copyfile(snapshots(run)[best], adapter)
+    write(out / "ranking.json", ranking.data())
+    best = next(one.name for one in ranking.ranked if one.name in adapters)
+    adapter = out / ADAPTER
+    shutil.copyfile(adapters[best], adapter)
     # other seeds than those the snapshot was chosen by
     leakage = panel(pipeline, adapter, brand, options.clips, seed=10_000, steps=options.steps)
     print(leakage.table())
-    leakage.save(options.out / "leakage.json")
-    sheet(pipeline, adapter, brand, options.steps).save(options.out / "sheet.png")
-    export_comfyui(adapter, options.out / "comfyui.safetensors")
-    print(*sorted(str(path) for path in options.out.iterdir() if path.is_file()), sep="\n")
+    leakage.save(out / "leakage.json")
+    sheet(pipeline, adapter, brand, options.steps).save(out / "sheet.png")
+    export_comfyui(adapter, out / "comfyui.safetensors")
+    print(*sorted(str(path) for path in out.iterdir() if path.is_file()), sep="\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

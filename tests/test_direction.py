@@ -1,0 +1,66 @@
+"""What cannot be played as it is written is refused, and what can is not."""
+
+import pytest
+
+from horsekit.direction import camera_moves, check_directions
+from horsekit.prompt import PromptError
+from horsekit.stage import Script
+
+
+@pytest.mark.parametrize(
+    ("text", "moves"),
+    [
+        ("The camera pans slowly to the left.", {("pan", "left")}),
+        ("Slow push-in.", {("dolly", "in")}),
+        ("It zooms out while the camera tilts up.", {("zoom", "out"), ("tilt", "up")}),
+        ("The camera does not move.", {("static", "")}),
+        ("A static shot.", {("static", "")}),
+        ("He pushes the door.", set()),
+    ],
+)
+def test_camera_moves_are_read_from_words(text, moves):
+    assert camera_moves(text) == moves
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A fox waves. The camera pans left and pans right.",
+        "A fox waves. The camera is fixed and it zooms in.",
+        "[00:00-00:01] The camera dollies in and dollies out.\n[00:01-00:02] A room.",
+    ],
+)
+def test_a_camera_sent_two_ways_at_once_is_refused(text):
+    with pytest.raises(PromptError, match="at once"):
+        check_directions(text, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The camera pans left, then pans right.",
+        "The camera pans left while it zooms in.",
+        "[00:00-00:01] The camera pans left.\n[00:01-00:02] The camera pans right.",
+        'She says: "turn left, turn right, go in and out". The camera pans left.',
+        "Light from nowhere.",
+    ],
+)
+def test_what_can_be_filmed_is_not_refused(text):
+    check_directions(text, 2)
+
+
+def test_every_prompt_of_the_stage_can_be_played():
+    for seed in range(300):
+        for split in ("train", "held_out"):
+            script = Script.draw(seed, split, characters=1 + seed % 2)
+            check_directions(script.prompt(seed, timed=seed % 3 == 0), 1.28)
+
+
+def test_a_line_that_nobody_can_say_in_the_time_is_refused_with_the_time_it_needs():
+    with pytest.raises(PromptError, match=r"cannot be said in 1\.28 s; .*at least 5\.0 s"):
+        check_directions('She says: "' + "a word and " * 9 + 'a"', 1.28)
+    with pytest.raises(PromptError, match=r"cannot be said in 0\.1 s"):
+        check_directions('She says: "good morning to you" (0.2-0.3 s)', 3)
+    with pytest.raises(PromptError):
+        check_directions('She says: "' + "你好" * 12 + '"', 1.28)
+    check_directions('She says: "good morning to you"', 1.28)
