@@ -1,6 +1,6 @@
 """Render a stage character's pictures and clips: `python data/make_character.py data/characters/fennel`.
 
-card.yaml is written by hand; references/, clips/ (to learn from) and held_out/ (to measure with, in lines,
+card.yaml is written by hand; references/, voice.wav, clips/ (to learn from) and held_out/ (to measure with, in lines,
 phrasings and camera-light pairs that no training clip has) are made from its `stage` parameters and voice.
 """
 
@@ -12,13 +12,15 @@ import torch
 from tqdm.auto import tqdm
 
 from horsekit.character import CARD, METADATA, BrandCharacter, read_card
-from horsekit.media import Picture, replacing
+from horsekit.media import Picture, Sound, replacing
 from horsekit.stage import PARAMETERS, Character, Voice, portrait
-from horsekit.stage.script import Script, stage
+from horsekit.stage.script import Script, stage, voice_sample
+from horsekit.stage.speech import SAMPLE_RATE
 
 REFERENCES, CLIPS, HELD_OUT = 6, 8, 4
 WORDINGS = 4
 SIZE = 64
+VOICE_SECONDS = 3.0
 
 
 def stage_character(folder: Path) -> Character:
@@ -65,6 +67,8 @@ def main() -> None:
     for number in range(REFERENCES):
         picture = Picture(portrait(character, seed + number, 2 * SIZE))
         picture.save(folder / "references" / f"{number + 1}.png")
+    sample = voice_sample(character.voice, seed, "train", VOICE_SECONDS, language=language)
+    Sound(sample[:, None], SAMPLE_RATE).save(folder / "voice.wav")
     write_clips(folder / "clips", character, "train", range(seed, seed + CLIPS), language)
     write_clips(folder / "held_out", character, "held_out", range(seed, seed + HELD_OUT), language)
     made = BrandCharacter.load(folder)

@@ -48,9 +48,10 @@ class Look(_Part):
 
 
 class CardVoice(_Part):
-    """How the character sounds: a language, and a voice of the speech synthesiser."""
+    """How the character sounds: a language, a few seconds of its speech in a file, a voice of the synthesiser."""
 
     language: Text
+    sample: Text | None = None
     variant: Text | None = None
     pitch: float | None = Field(None, ge=0, le=99)
     rate: int | None = Field(None, ge=80, le=450)
@@ -98,6 +99,7 @@ class BrandCharacter:
     references: Mapping[str, tuple[Path, ...]]
     clips: tuple[CharacterClip, ...]
     held_out: tuple[CharacterClip, ...]
+    voice: Path | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> "BrandCharacter":
@@ -113,6 +115,7 @@ class BrandCharacter:
             MappingProxyType(references),
             tuple(read_clips(folder / "clips")),
             tuple(read_clips(folder / "held_out")),
+            _voice(folder, card.voice),
         )
 
     @property
@@ -134,8 +137,9 @@ class BrandCharacter:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the card, the reference pictures and the clips, by name and content."""
+        """SHA-256 over the card, the reference pictures, the voice and the clips, by name and content."""
         files = {self.folder / CARD, *(path for paths in self.references.values() for path in paths)}
+        files |= set() if self.voice is None else {self.voice}
         for part in (self.clips, self.held_out):
             files |= {clip.path for clip in part} | {clip.path.parent / METADATA for clip in part}
         total = hashlib.sha256()
@@ -204,6 +208,10 @@ def _keys(parents: list[str]) -> list[str]:
     """The keys known at a place in the card: `looks` has names of one's own before the keys of a look."""
     models = {"looks": Look, "voice": CardVoice, "rights": Rights}
     return list((models[parents[0]] if parents else Card).model_fields)
+
+
+def _voice(folder: Path, voice: CardVoice) -> Path | None:
+    return None if voice.sample is None else _inside(folder, voice.sample, f"{folder / CARD}: voice.sample")
 
 
 def _references(folder: Path, name: str, look: Look) -> tuple[Path, ...]:

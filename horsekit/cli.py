@@ -45,6 +45,13 @@ class Generate:
         parser.add_argument(
             "--seconds", type=float, default=1.28, help="length of the clip (default: %(default)s)"
         )
+        parser.add_argument(
+            "--voice",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a few seconds of speech; the first --voice is that of [Image 1], ...",
+        )
         parser.add_argument("--first-frame", metavar="PICTURE", help="the picture that opens the clip")
         parser.add_argument("--last-frame", metavar="PICTURE", help="the picture that ends it")
         parser.add_argument("--sound", metavar="FILE", help="a voice that the picture is made to fit")
@@ -95,6 +102,7 @@ class Generate:
                 first_frame=options.first_frame,
                 last_frame=options.last_frame,
                 **opened,
+                voices=options.voice,
                 steps=options.steps,
                 guidance=guidance,
                 callback=advance,

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from horsekit.adapters.references import PictureLike, References
+from horsekit.adapters.references import PictureLike, References, SoundLike
 from horsekit.character import concerns
-from horsekit.flow import SAMPLERS, Guidance, Step, combine, schedule, to_velocity
+from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, schedule, to_velocity
 from horsekit.media import Clip, Sound
 from horsekit.request import Canvas, Request, open_canvas, rounds
 from horsekit.sequence import Modality, pack, text_segment, unpack
@@ -104,12 +104,15 @@ class Pipeline:
         sound: Sound | None = None,
         film: Clip | None = None,
         before: Clip | None = None,
+        voices: Sequence[SoundLike | None] = (),
         steps: int | None = None,
         guidance: Guidance | None = None,
         callback: Callable[[Progress], None] | None = None,
     ) -> Clip:
         """Make one clip; see Request for the inputs. An exception raised by `callback` stops the work."""
-        request = Request(prompt, references, seconds, seed, first_frame, last_frame, sound, film, before)
+        request = Request(
+            prompt, references, seconds, seed, first_frame, last_frame, sound, film, before, voices
+        )
         return self.generate_many([request], steps=steps, guidance=guidance, callback=callback)[0]
 
     @torch.inference_mode()
@@ -156,8 +159,9 @@ class Pipeline:
     ) -> list[tuple[Tensor, Tensor]]:
         """Video and audio latents of one window of each canvas."""
         sequences = [canvas.sequence(s, self.tokenizers) for canvas, s in zip(canvases, spans, strict=True)]
-        branches = guidance.branches(any(canvas.pictures for canvas in canvases))
-        batches = [pack([self._told(s, b.text, b.references) for s in sequences]) for b in branches]
+        pictured, heard = (any(of) for of in zip(*((c.pictures, c.voices) for c in canvases), strict=True))
+        branches = guidance.branches(pictured, heard)
+        batches = [pack([self._told(s, b) for s in sequences]) for b in branches]
         memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
         start = batches[0].main
         masks = [start.generate[start.modality == m, None] for m in (Modality.VIDEO, Modality.AUDIO)]
@@ -195,12 +199,13 @@ class Pipeline:
             about |= {key: ", ".join(values)} if values else {}
         return about
 
-    def _told(self, sequence: TokenSequence, text: bool, references: bool) -> TokenSequence:
-        """The same sequence with its words or its pictures withheld."""
-        video, audio, words, *pictures = sequence.segments
-        if not text:
+    def _told(self, sequence: TokenSequence, branch: Branch) -> TokenSequence:
+        """The same sequence with its words, its pictures or its voices withheld."""
+        video, audio, words, *known = sequence.segments
+        if not branch.text:
             words = text_segment(torch.tensor(self.tokenizers.text.empty))
-        return TokenSequence((video, audio, words, *(pictures if references else ())))
+        told = {Modality.VIDEO: branch.references, Modality.AUDIO: branch.voices}
+        return TokenSequence((video, audio, words, *(part for part in known if told[part.modality])))
 
     @staticmethod
     def _noise(stream, sources: Sequence[torch.Generator], masks: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 T latent frames, h w latent grid, N audio tokens, C channels
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,15 +13,18 @@ from horsekit import clock
 from horsekit.adapters.references import (
     PictureLike,
     References,
+    SoundLike,
     encode_picture,
     encode_references,
+    encode_voices,
     read_references,
 )
 from horsekit.direction import check_directions
 from horsekit.excerpt import excerpt, timed
 from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import PromptError, checked, timed_lines
-from horsekit.sequence import Segment, Sequence, audio_segment, text_segment, video_segment
+from horsekit.sequence import Segment, audio_segment, text_segment, video_segment
+from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers
 
 OVERLAP = 5  # latents of one window that open the next: as many as half a clip of training has
@@ -34,7 +37,8 @@ class Request:
     references: one item per character, in the order of the prompt's [Image 1], [Image 2], ...; an item is a
     picture, a path, or a list of pictures of the same character. first_frame opens the clip, last_frame ends
     it; sound drives it: the picture is made to fit what is heard; film is a clip whose picture stays as it is
-    and gets a sound, for as long as it lasts; before is a clip that goes on, `seconds` longer.
+    and gets a sound, for as long as it lasts; before is a clip that goes on, `seconds` longer; voices: a few seconds
+    of each character's speech, in the order of the references, None for one without.
     """
 
     prompt: str
@@ -46,6 +50,7 @@ class Request:
     sound: Sound | None = None
     film: Clip | None = None
     before: Clip | None = None
+    voices: Sequence[SoundLike | None] = ()
 
     def __post_init__(self) -> None:
         whole = [name for name in ("sound", "film") if getattr(self, name) is not None]
@@ -65,7 +70,7 @@ class Canvas:
     """A clip in the making.
 
     video [T, h, w, C] and audio [N, C] latents; seen [T] and heard [N]: which of them are given, at first by
-    the request, then by every window that is made; prompt: the words for the whole clip; pictures: the
+    the request, then by every window that is made; prompt: the words for the whole clip; pictures, voices: the
     reference segments; kept: the clip that was handed in to go on from; noise: where all randomness comes from.
     """
 
@@ -76,6 +81,7 @@ class Canvas:
     seen: Tensor
     heard: Tensor
     pictures: tuple[Segment, ...]
+    voices: tuple[Segment, ...]
     windows: tuple[tuple[int, int], ...]
     kept: Clip | None
     noise: torch.Generator
@@ -85,7 +91,7 @@ class Canvas:
         """Frames of the whole clip."""
         return clock.latent_frames(len(self.video))
 
-    def sequence(self, window: tuple[int, int], tokenizers: Tokenizers) -> Sequence:
+    def sequence(self, window: tuple[int, int], tokenizers: Tokenizers) -> TokenSequence:
         """A window's tokens on a clock of its own, what is there already given."""
         first, last = window
         video, sound = self.video[first:last].clone(), self._tokens(window)
@@ -94,12 +100,13 @@ class Canvas:
             start = 0 if past is None else max(0, first - 1 - past)
             shown = tokenizers.video.decode(self.video[None, start : first + 1])[:, -1:]
             video[0] = tokenizers.video.encode(shown)[0, 0]
-        return Sequence(
+        return TokenSequence(
             (
                 video_segment(video, given=self.seen[first:last]),
                 audio_segment(self.audio[sound], given=self.heard[sound]),
                 words_segment(self._words(window), tokenizers),
                 *self.pictures,
+                *self.voices,
             )
         )
 
@@ -156,7 +163,9 @@ def open_canvas(
     Errors: PromptError, ReferenceError, MediaError or ValueError, naming what cannot be used and the remedy.
     """
     prompt = checked(request.prompt)
-    pictures = encode_references(read_references(request.references, prompt), tokenizers.video, size)
+    slots = read_references(request.references, prompt)
+    pictures = encode_references(slots, tokenizers.video, size)
+    voices = encode_voices(request.voices, len(slots), tokenizers.audio)
     kept = _kept(request, size, tokenizers.audio.spec.sample_rate)
     latents = _latents(request, kept)
     frames = clock.latent_frames(latents)
@@ -183,7 +192,9 @@ def open_canvas(
     _check_lines(prompt, seconds)
     check_directions(prompt, seconds)
     noise = torch.Generator().manual_seed(request.seed)
-    return Canvas(request, prompt, video, audio, seen, heard, tuple(pictures), spans, kept, noise)
+    return Canvas(
+        request, prompt, video, audio, seen, heard, tuple(pictures), tuple(voices), spans, kept, noise
+    )
 
 
 def windows(latents: int, most: int) -> tuple[tuple[int, int], ...]:

@@ -20,6 +20,8 @@ from horsekit.clock import FRAMES_PER_LATENT, latent_places
 
 MAX_SLOTS, MAX_REFERENCES = 4, 9  # characters, and pictures of them all, that condition a clip
 SLOT_GAP = 10  # latent times between the reference pictures of one slot and those of the next
+VOICE_START, VOICE_GAP = 100, 25  # latent times before a clip at which voices begin, and between two of them
+MAX_VOICE = FRAMES_PER_LATENT * VOICE_GAP  # audio tokens of a voice: four seconds
 Patch = tuple[int, int, int]
 
 
@@ -215,6 +217,29 @@ def reference_segment(latents: Tensor, slot: int, index: int = 0, patch: Patch =
     return replace(picture, slots=torch.full((len(picture),), slot, dtype=torch.long))
 
 
+def voice_segment(latents: Tensor, slot: int) -> Segment:
+    """Some speech [N, C] by which subject `slot` (from 1) is known by ear; N at most MAX_VOICE.
+
+    It begins at latent time −(100 + 25·slot), before all pictures, and runs as sound does.
+    """
+    count = len(latents)
+    if slot < 1 or latents.ndim != 2 or not 1 <= count <= MAX_VOICE:
+        raise ValueError(
+            f"slot {slot}, voice {list(latents.shape)}: slots count from 1, a voice has 1 to {MAX_VOICE} tokens"
+        )
+    places = _line_places(count, 0) / FRAMES_PER_LATENT
+    places[:, 0] -= VOICE_START + VOICE_GAP * slot
+    return Segment(
+        Modality.AUDIO,
+        Role.REFERENCE,
+        latents,
+        _coords(places, (2, 1, 1), (2, 1, 1)),  # sizes of 2 leave a place as it is
+        torch.full((count,), slot, dtype=torch.long),
+        torch.zeros(count, dtype=torch.bool),
+        torch.zeros(count),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Stream:
     """Tokens of several samples grouped by modality: all video rows, then all audio, then all text.
@@ -288,10 +313,11 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Samples, and the reference pictures that belong to them.
+    """Samples, and the reference pictures and voices that belong to them.
 
-    Each reference picture is a sample of the stream `references`, since it attends to itself alone; `owners`
-    names the sample of `main` it belongs to.
+    Each picture and each voice is a sample of the stream `references`, since it attends to itself alone, all
+    pictures before all voices, so that its rows stand sample after sample; `owners` names the sample of `main` it
+    belongs to.
     """
 
     main: Stream
@@ -316,14 +342,15 @@ def pack(sequences: Samples[Sequence]) -> Batch:
     if not sequences:
         raise ValueError("there is nothing to pack; give at least one sequence")
     main = [[s for s in sequence.segments if s.role != Role.REFERENCE] for sequence in sequences]
-    pictures = [
+    known = [
         (owner, segment)
+        for modality in Modality
         for owner, sequence in enumerate(sequences)
         for segment in sequence.segments
-        if segment.role == Role.REFERENCE
+        if segment.role == Role.REFERENCE and segment.modality == modality
     ]
-    references = _stream([[segment] for _, segment in pictures]) if pictures else None
-    return Batch(_stream(main), references, tuple(owner for owner, _ in pictures))
+    references = _stream([[segment] for _, segment in known]) if known else None
+    return Batch(_stream(main), references, tuple(owner for owner, _ in known))
 
 
 def unpack(

@@ -58,10 +58,11 @@ def test_everything_that_can_be_given_is_handed_on(pipeline, tmp_path):
     Clip(torch.zeros(5, 64, 64, 3, dtype=torch.uint8), torch.zeros(5 * 640, 1)).save(tmp_path / "a.mp4")
     files = {f"--{name}": str(tmp_path / "a.mp4") for name in ("sound", "film", "before")}
     pictures = {"--first-frame": "a.png", "--last-frame": "b.png"}
+    pictures["--voice"] = "c.wav"
     assert generate(tmp_path / "x.mp4", *(w for pair in {**files, **pictures}.items() for w in pair)) == 0
     assert pipeline.given["first_frame"] == "a.png" and pipeline.given["last_frame"] == "b.png"
     assert pipeline.given["sound"].seconds > 0 and len(pipeline.given["film"].frames) == 5
-    assert len(pipeline.given["before"].frames) == 5
+    assert len(pipeline.given["before"].frames) == 5 and pipeline.given["voices"] == ["c.wav"]
 
 
 def test_what_a_user_can_mend_is_one_line_and_leaves_nothing(pipeline, tmp_path, capsys):

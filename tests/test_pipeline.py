@@ -72,6 +72,23 @@ def test_nine_pictures_in_four_slots_are_all_looked_at(pipeline):
         assert not torch.equal(base.frames, pipeline.generate(prompt, other, 0.32).frames)
 
 
+def speech(seed: int = 0, seconds: float = 1.0) -> Sound:
+    return Sound(
+        0.1 * torch.randn(round(16_000 * seconds), 1, generator=torch.Generator().manual_seed(seed)), 16_000
+    )
+
+
+def test_a_voice_matters_and_can_be_guided_apart(pipeline):
+    asked = (PROMPT, [picture(0)], 0.32)
+    silent = pipeline.generate(*asked)
+    heard, other = (pipeline.generate(*asked, voices=[speech(seed)]) for seed in (0, 1))
+    assert not torch.equal(silent.frames, heard.frames) and not torch.equal(heard.waveform, other.waveform)
+    louder = pipeline.generate(*asked, voices=[speech()], guidance=Guidance(2.0, 1.5, voice=3.0))
+    assert not torch.equal(louder.waveform, heard.waveform)
+    none = pipeline.generate(*asked, voices=[None])
+    assert torch.equal(none.frames, silent.frames)
+
+
 def test_the_picture_and_the_words_matter(pipeline):
     base = pipeline.generate(PROMPT, [picture(0)], 0.32)
     other_picture = pipeline.generate(PROMPT, [picture(1)], 0.32)
@@ -216,6 +233,9 @@ BAD = [
     ({"references": ["nowhere.png"]}, MediaError, "nowhere.png"),
     ({"references": [picture(0, 1, 1)]}, ValueError, "1"),
     ({"steps": 0}, ValueError, "steps"),
+    ({"voices": [speech()] * 3}, ValueError, r"3 voices were given for 2 character"),
+    ({"voices": [None, speech(0, 0.1)]}, ValueError, r"voice of \[Image 2\] has 0.10 s"),
+    ({"voices": [Sound(torch.zeros(16_000, 1), 16_000)]}, ValueError, r"voice of \[Image 1\] is silent"),
     ({"film": noisy_film(9), "sound": Sound(torch.zeros(99, 1), 16_000)}, ValueError, "nothing to make"),
     ({"film": noisy_film(9), "last_frame": picture()}, ValueError, "last_frame was given beside film"),
     ({"before": noisy_film(9), "first_frame": picture()}, ValueError, "first_frame was given beside before"),

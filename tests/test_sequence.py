@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from horsekit.sequence import (
+    MAX_VOICE,
     Modality,
     Role,
     Sequence,
@@ -17,6 +18,7 @@ from horsekit.sequence import (
     to_patches,
     unpack,
     video_segment,
+    voice_segment,
 )
 from horsekit.transformer.attention import rotary
 
@@ -130,6 +132,24 @@ def test_references_have_a_stream_of_their_own_outside_the_clip():
     assert (batch.references.coords[:, 0] < 0).all()
     assert set(batch.references.slots.tolist()) == {1}
     assert not batch.references.generate.any()
+
+
+def test_voices_come_after_all_pictures_and_run_as_sound_does_outside_the_clip():
+    voice = voice_segment(torch.zeros(9, 3), 2)
+    sequences = [
+        Sequence((*laid_out(*sample((2, 2, 2, 3, 2)), pictures=k).segments, voice)) for k in (2, 0, 1)
+    ]
+    batch = pack(sequences)
+    assert batch.owners == (0, 0, 2, 0, 1, 2) and batch.references.lengths == (4, 4, 4, 9, 9, 9)
+    assert torch.equal(batch.references.order, torch.arange(39))  # rows stand sample after sample
+    bands = torch.tensor([1.0, 0.1])
+    heard, own = rotary(audio_segment(torch.zeros(9, 3)).coords, bands), rotary(voice.coords, bands)
+    since_first = lambda pair: pair[0] * pair[0][:1] + pair[1] * pair[1][:1]  # noqa: E731
+    torch.testing.assert_close(since_first(heard), since_first(own), atol=1e-4, rtol=1e-4)
+    starts = [voice_segment(torch.zeros(MAX_VOICE, 3), slot).coords[:, 0] for slot in (1, 2)]
+    assert starts[0].max() < -100 and starts[1].max() < starts[0].min()
+    with pytest.raises(ValueError, match="a voice has 1 to 100 tokens"):
+        voice_segment(torch.zeros(MAX_VOICE + 1, 3), 1)
 
 
 def test_given_parts_are_not_generated():

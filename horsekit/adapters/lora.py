@@ -26,8 +26,8 @@ NAME = "default"
 class TokenLora(nn.Module, LoraLayer):
     """A linear map of the transformer with low-rank updates beside it, one per modality where the map has.
 
-    Adapters go by name, each with its scope; "references": rows of a stream that holds video alone, as only the
-    stream of references does.
+    Adapters go by name, each with its scope; "references": rows of a stream without words, as only the stream of
+    references is.
     """
 
     def __init__(self, base_layer: ExpertLinear | SharedLinear) -> None:
@@ -53,7 +53,7 @@ class TokenLora(nn.Module, LoraLayer):
         """x [S, I] with its rows per modality to [S, O]."""
         result = self.base_layer(x, sizes)
         for name in () if self.disable_adapters else self.active_adapters:
-            if self.scope[name] == "references" and sizes[1] + sizes[2] > 0:
+            if self.scope[name] == "references" and sizes[2] > 0:
                 continue
             update = self.lora_B[name](self.lora_A[name](x.float(), sizes), sizes)
             result = result + (update * self.scaling[name]).to(result.dtype)

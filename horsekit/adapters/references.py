@@ -1,4 +1,4 @@
-"""Reference pictures: from what a person hands in to clean tokens in slots (DESIGN §6).
+"""Reference pictures and voices: from what a person hands in to clean tokens in slots (DESIGN §6).
 
 h w latent grid, C channels
 """
@@ -9,11 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from horsekit.media import Picture
+from horsekit.media import Picture, Sound
 from horsekit.prompt import mentions
-from horsekit.sequence import MAX_REFERENCES, MAX_SLOTS, Segment, reference_segment
-from horsekit.tokenizers import VideoTokenizer
+from horsekit.sequence import MAX_REFERENCES, MAX_SLOTS, MAX_VOICE, Segment, reference_segment, voice_segment
+from horsekit.tokenizers import AudioTokenizer, VideoTokenizer
 
+LEAST_VOICE = 0.3  # seconds: less is no voice to know anyone by
+LEAST_LEVEL = 1e-3  # root mean square: -60 dB of full scale
+SoundLike = Sound | str | Path
 PictureLike = Picture | str | Path
 References = Sequence[PictureLike | Sequence[PictureLike]]
 
@@ -71,3 +74,32 @@ def encode_picture(picture: Picture, tokenizer: VideoTokenizer, size: tuple[int,
     """Latents [1, h, w, C] of a picture cropped and resized to size (height, width)."""
     with torch.inference_mode():
         return tokenizer.encode(picture.fitted(*size).pixels[None, None])[0]
+
+
+def encode_voices(voices: Sequence[SoundLike | None], slots: int, tokenizer: AudioTokenizer) -> list[Segment]:
+    """One segment per voice: the first is of [Image 1], None for a character without one; four seconds at most.
+
+    slots: how many characters there are. Errors: ReferenceError for more voices than characters, one that is too
+    short or silent; MediaError for a file that cannot be read.
+    """
+    if len(voices) > max(slots, 1):
+        raise ReferenceError(
+            f"{len(voices)} voices were given for {slots} character(s); give one for each, None where there is none"
+        )
+    segments = []
+    for slot, voice in enumerate(voices, start=1):
+        if voice is None:
+            continue
+        sound = voice if isinstance(voice, Sound) else Sound.open(voice)
+        waveform = sound.mono().resampled(tokenizer.spec.sample_rate).waveform[:, 0]
+        waveform = waveform[: round(MAX_VOICE / tokenizer.spec.rate * tokenizer.spec.sample_rate)]
+        if len(waveform) < LEAST_VOICE * tokenizer.spec.sample_rate:
+            raise ReferenceError(
+                f"the voice of [Image {slot}] has {sound.seconds:.2f} s; give a few seconds of speech"
+            )
+        if waveform.square().mean().sqrt() < LEAST_LEVEL:
+            raise ReferenceError(f"the voice of [Image {slot}] is silent; give a few seconds of speech")
+        with torch.inference_mode():
+            latents = tokenizer.encode(waveform[None])[0][:MAX_VOICE]
+        segments.append(voice_segment(latents, slot))
+    return segments

@@ -9,6 +9,7 @@ R reference pictures, h w latent grid, C channels
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,7 +22,8 @@ from horsekit import clock
 from horsekit.character import PICTURES, CharacterClip, read_clips
 from horsekit.dataset.sample import LatentSample
 from horsekit.excerpt import excerpt
-from horsekit.media import Clip, Picture, replacing
+from horsekit.media import Clip, Picture, Sound, replacing
+from horsekit.sequence import MAX_VOICE
 from horsekit.tokenizers import Tokenizers
 
 LATENTS = Path("cache") / "latents"  # below the repository
@@ -57,6 +59,10 @@ class LatentCache:
         """Latents [1, h, w, C] of a picture to know a character by: a square, as the pipeline takes it."""
         return self._stored(path, lambda: self._encode_picture(path, square=True), "reference")["video"]
 
+    def voice(self, path: Path) -> Tensor:
+        """Audio latents [N, C] of somebody's speech, the first four seconds at most."""
+        return self._stored(path, lambda: self._encode_voice(path), "voice")["audio"]
+
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The height and width at which what has that shape is encoded."""
         return fitting_size(height, width, self.side, self.tokenizers.video.spec.strides[1])
@@ -80,6 +86,13 @@ class LatentCache:
         size = (self.side, self.side) if square else self.size(*picture.pixels.shape[:2])
         pixels = picture.fitted(*size).pixels
         return {"video": self.tokenizers.video.encode(pixels[None, None])[0].contiguous()}
+
+    @torch.inference_mode()
+    def _encode_voice(self, path: Path) -> dict[str, Tensor]:
+        spec = self.tokenizers.audio.spec
+        waveform = Sound.open(path).mono().resampled(spec.sample_rate).waveform[:, 0]
+        waveform = waveform[: round(MAX_VOICE / spec.rate * spec.sample_rate)]
+        return {"audio": self.tokenizers.audio.encode(waveform[None])[0][:MAX_VOICE].contiguous()}
 
     def _stored(
         self, path: Path, encode: Callable[[], dict[str, Tensor]], use: str = ""
@@ -116,8 +129,10 @@ def fitting_size(height: int, width: int, side: int, stride: int) -> tuple[int, 
     return h * stride, w * stride
 
 
-def encode_folder(folder: Path, pictures: list[Path], cache: LatentCache) -> list[LatentSample]:
-    """All clips and pictures of a folder, with the `pictures` as references of slot 1.
+def encode_folder(
+    folder: Path, pictures: list[Path], cache: LatentCache, voice: Path | None = None
+) -> list[LatentSample]:
+    """All clips and pictures of a folder, with the `pictures` and the `voice` as references of slot 1.
 
     What has no sound trains the picture alone, and is named. Errors: ValueError for a folder that lists nothing;
     CharacterError for a broken line; MediaError for a clip or picture that cannot be read.
@@ -126,10 +141,11 @@ def encode_folder(folder: Path, pictures: list[Path], cache: LatentCache) -> lis
     if not entries:
         raise ValueError(f"{folder} lists no clip in its metadata.jsonl; add at least one")
     references = {1: torch.cat([cache.reference(path) for path in pictures])} if pictures else {}
+    voices = {} if voice is None else {1: cache.voice(voice)}
     samples, silent = [], []
     for entry in tqdm(entries, desc="encoding", unit="file"):
         pieces = encode_entry(entry, references, cache)
-        samples += pieces
+        samples += [replace(piece, voices=voices if piece.audio is not None else {}) for piece in pieces]
         if any(piece.audio is None for piece in pieces) and not is_picture(entry):
             silent.append(entry.path.name)
     if silent:

@@ -30,6 +30,9 @@ _FEATURES = Features(
         "references": _NUMBERS,
         "references_shape": _SHAPE,
         "focus": _NUMBERS,
+        "voice_slots": _SHAPE,
+        "voices": _NUMBERS,
+        "voice_lengths": _SHAPE,
     }
 )
 
@@ -79,6 +82,7 @@ class LatentDataset:
                 for slot in sorted(set(slots))
             },
             focus=focus,
+            voices=_voices(row),
         )
 
 
@@ -114,7 +118,18 @@ def _row(sample: LatentSample) -> dict:
         "references": _numbers(references),
         "references_shape": [] if references is None else list(references.shape),
         "focus": _numbers(sample.focus),
+        "voice_slots": list(sample.voices),
+        "voices": _numbers(torch.cat([*sample.voices.values()]) if sample.voices else None),
+        "voice_lengths": [len(voice) for voice in sample.voices.values()],
     }
+
+
+def _voices(row: dict) -> dict[int, Tensor]:
+    lengths = [int(length) for length in row["voice_lengths"]]
+    if not lengths:
+        return {}
+    whole = _tensor(row["voices"], np.array([sum(lengths), -1]))
+    return dict(zip(map(int, row["voice_slots"]), whole.split(lengths), strict=True))
 
 
 def _numbers(tensor: Tensor | None) -> np.ndarray:

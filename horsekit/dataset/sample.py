@@ -17,6 +17,7 @@ from horsekit.sequence import (
     reference_segment,
     text_segment,
     video_segment,
+    voice_segment,
 )
 from horsekit.tokenizers import TextTokenizer
 
@@ -27,7 +28,8 @@ class LatentSample:
 
     video [T, h, w, C]; audio [N, C] or None for a clip without sound; prompts: wordings of the same clip;
     references: for each slot (1, 2, ...) as the prompts number it, latents [R, h, w, C] of that character;
-    focus: [T, h, w] in 0..1, how much each latent shows of the lips, or None where that is unknown.
+    focus: [T, h, w] in 0..1, how much each latent shows of the lips, or None where that is unknown; voices: for
+    each slot, audio latents [N, C] of that character saying something else.
     """
 
     video: Tensor
@@ -35,6 +37,7 @@ class LatentSample:
     prompts: tuple[str, ...]
     references: dict[int, Tensor] = field(default_factory=dict)
     focus: Tensor | None = None
+    voices: dict[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Recipe:
     """How often a sample is turned into which task, and what is withheld from it.
 
     text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance);
-    each_reference_drop: chance for each single picture, one always stays; image_to_video, audio_to_video,
+    each_reference_drop: chance for each single picture, one always stays; voice_drop: chance that all voices are
+    withheld; image_to_video, audio_to_video,
     video_to_audio, continuation: chance that a part of the clip is given; the rest is reference to video;
     last_image: chance that the picture given opens no clip but ends it.
     """
@@ -52,6 +56,7 @@ class Recipe:
     each_reference_drop: float = 0.15
     max_references: int = 3
     reference_noise: float = 0.05
+    voice_drop: float = 0.3
     image_to_video: float = 0.05
     last_image: float = 0.5
     audio_to_video: float = 0.05
@@ -59,7 +64,10 @@ class Recipe:
     continuation: float = 0.03
 
     def __post_init__(self) -> None:
-        shares = ("text_drop", "reference_drop", "each_reference_drop", "reference_noise", "last_image")
+        shares = (
+            *("text_drop", "reference_drop", "each_reference_drop"),
+            *("reference_noise", "voice_drop", "last_image"),
+        )
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
@@ -75,12 +83,15 @@ class Recipe:
         segments.append(self._text(sample, slots, text, generator))
         if not _chance(self.reference_drop, generator):
             segments += self._references(sample, slots, generator)
+        if sample.voices and not _chance(self.voice_drop, generator):
+            segments += [voice_segment(voice, slots[own]) for own, voice in sample.voices.items()]
         return Sequence(tuple(segments))
 
     def _draw_slots(self, sample: LatentSample, generator: torch.Generator) -> dict[int, int]:
         """Which number each character goes by this time, so that a slot never means a certain character."""
-        order = torch.randperm(MAX_SLOTS, generator=generator)[: len(sample.references)] + 1
-        return dict(zip(sorted(sample.references), order.tolist(), strict=True))
+        own = sorted(sample.references.keys() | sample.voices.keys())
+        order = torch.randperm(MAX_SLOTS, generator=generator)[: len(own)] + 1
+        return dict(zip(own, order.tolist(), strict=True))
 
     def _clip_segments(self, sample: LatentSample, generator: torch.Generator) -> list[Segment]:
         chances = torch.tensor(

@@ -22,11 +22,13 @@ from horsekit.dataset.sample import LatentSample
 from horsekit.media import replacing
 from horsekit.prompt import Prompt
 from horsekit.stage import Script, portrait, random_mouths, render, stage_batch
+from horsekit.stage.script import voice_sample
 from horsekit.stage.seeding import generator
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 
 SHARD = 128
 PLAN = "plan.json"
+VOICE_SECONDS = 1.6
 RENDERED_TOGETHER = 16
 
 
@@ -118,6 +120,7 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
                     for slot, character in enumerate(script.characters, start=1)
                 },
                 focus[row],
+                {} if plan.stills else _voices(plan, script, seed, tokenizers),
             )
 
 
@@ -153,6 +156,16 @@ def _still_prompt(script: Script, number: int) -> str:
 def _portraits(plan: StagePlan, character, seed: int, tokenizers: Tokenizers) -> torch.Tensor:
     pictures = [portrait(character, seed * 100 + k, size=plan.size) for k in range(plan.portraits)]
     return tokenizers.video.encode(torch.stack(pictures)[:, None])[:, 0]
+
+
+def _voices(plan: StagePlan, script: Script, seed: int, tokenizers: Tokenizers) -> dict[int, Tensor]:
+    """Of each character, by its slot, audio latents of another line than the clip's."""
+    voices = {}
+    for slot, character in enumerate(script.characters, start=1):
+        said = script.line.text if script.line else ""
+        waveform = voice_sample(character.voice, seed * 10 + slot, plan.split, VOICE_SECONDS, without=said)
+        voices[slot] = tokenizers.audio.encode(waveform[None])[0]
+    return voices
 
 
 def main() -> None:

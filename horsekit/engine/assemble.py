@@ -138,7 +138,10 @@ def _fill_cache(data: DataConfig, folder: Path, tokenizers: Tokenizers) -> None:
 
 def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> LatentDataset:
     cache = LatentCache(ROOT / LATENTS, tokenizers, data.size)
-    encode = lambda: LatentDataset.of(encode_folder(ROOT / data.path, reference_pictures(data), cache))  # noqa: E731
+    voice = None if data.voice is None else ROOT / data.voice
+    encode = lambda: LatentDataset.of(  # noqa: E731
+        encode_folder(ROOT / data.path, reference_pictures(data), cache, voice)
+    )
     if place.first:
         samples = encode()
         dist.barrier()

@@ -30,8 +30,9 @@ class DataConfig(Section):
 
     stage: cached latents of rendered clips in `path`; the first `clips` of them are rendered where they are
     missing (null: take what is there). folder: clips and pictures of any shape and length listed in
-    `path`/metadata.jsonl, with `references`, pictures or folders of pictures, of the one character they show;
-    size: the side of a square of as many pixels as each of them keeps. recipe: fields of dataset.Recipe.
+    `path`/metadata.jsonl, with `references`, pictures or folders of pictures, of the one character they show, and
+    `voice`, a file of its speech; size: the side of a square of as many pixels as each of them keeps. recipe:
+    fields of dataset.Recipe.
     """
 
     kind: Literal["stage", "folder"]
@@ -42,6 +43,7 @@ class DataConfig(Section):
     first_seed: Annotated[int, Field(ge=0)] = 0
     split: Literal["train", "held_out"] = "train"
     references: tuple[str, ...] = ()
+    voice: str | None = None
     recipe: dict[str, int | float] = {}
 
     @field_validator("recipe")

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from horsekit.clock import duration, frame_count, frame_times, sample_count
 from horsekit.media import Clip
@@ -17,7 +18,7 @@ from horsekit.stage import wording
 from horsekit.stage.ambience import AMBIENCES, ambience
 from horsekit.stage.background import Background
 from horsekit.stage.camera import MOVES, CameraMove
-from horsekit.stage.cast import Character
+from horsekit.stage.cast import Character, Voice
 from horsekit.stage.light import DIRECTIONS, Light
 from horsekit.stage.lines import lines
 from horsekit.stage.record import Truth
@@ -258,6 +259,27 @@ def _draw_line(
         if speech.end <= room:
             return Line(text, language, int((room - speech.end) * SAMPLE_RATE) / SAMPLE_RATE, speech)
     raise ValueError(f"no line of {language!r} fits into {seconds:.2f} s; make the clip longer")
+
+
+def voice_sample(
+    voice: Voice, seed: int, split: str, seconds: float, without: str = "", language: str | None = None
+) -> Tensor:
+    """Some speech [S] at 16 kHz by which a voice is known: lines of a split, none in `without`.
+
+    language: of all lines, drawn unless told.
+    """
+    source = generator(seed, f"voice sample {split}")
+    drawn = choice(source, tuple(LANGUAGES))
+    language = language or drawn
+    pool = [line for line in lines(language, split) if line not in without]
+    samples = round(seconds * SAMPLE_RATE)
+    waveform = torch.zeros(0)
+    for index in torch.randperm(len(pool), generator=source).tolist():
+        if len(waveform) >= samples:
+            break
+        speech = speak(pool[index], language, voice.variant, round(voice.pitch), voice.rate)
+        waveform = torch.cat([waveform, speech.waveform])
+    return pad(waveform, (0, max(0, samples - len(waveform))))[:samples]
 
 
 def stage(script: Script, size: int = 64, device: torch.device | str = "cpu") -> tuple[Clip, Truth]:

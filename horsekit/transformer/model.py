@@ -34,8 +34,8 @@ class Prediction(NamedTuple):
 class Memory:
     """Keys and values [S, G, d] of reference tokens in every layer.
 
-    They depend on the pictures alone, so one memory serves every step and noise level. lengths: tokens of
-    each picture, in the order of the reference stream.
+    They depend on the pictures and voices alone, so one memory serves every step and noise level. lengths: tokens
+    of each, in the order of the reference stream.
     """
 
     layers: tuple[KeysValues, ...]
@@ -133,10 +133,10 @@ class UnifiedTransformer(nn.Module):
         bands.copy_(self.config.rotary_top * self.config.rotary_span ** (-steps / len(bands)))
 
     def remember(self, references: Stream) -> Memory:
-        """Run the reference pictures through the layers, each attending to itself alone."""
+        """Run reference pictures and voices through the layers, each attending to itself alone."""
         plan = self._layout(references)
         x = self.adapter(references)
-        # rows stand picture after picture: a stream of references holds video only
+        # rows stand picture after picture and voice after voice, see Batch
         kept = []
         *layers, last = self.block.layers
         for layer in layers:

@@ -15,6 +15,7 @@ from horsekit.sequence import (
     reference_segment,
     text_segment,
     video_segment,
+    voice_segment,
 )
 from horsekit.transformer import CheckpointError, TransformerConfig, UnifiedTransformer
 
@@ -46,7 +47,7 @@ def model(config: TransformerConfig = CONFIG) -> UnifiedTransformer:
     return built
 
 
-def batch(references: bool) -> Batch:
+def sequence(references: bool) -> Sequence:
     source = torch.Generator().manual_seed(1)
     clip = (
         video_segment(torch.randn(3, 2, 2, 6, generator=source)),
@@ -54,7 +55,11 @@ def batch(references: bool) -> Batch:
         text_segment(torch.tensor([3, 10, 5]), torch.tensor([0, 1, 0])),
     )
     picture = reference_segment(torch.randn(1, 2, 2, 6, generator=source), slot=1)
-    return pack([Sequence((*clip, picture) if references else clip)])
+    return Sequence((*clip, picture) if references else clip)
+
+
+def batch(references: bool) -> Batch:
+    return pack([sequence(references)])
 
 
 def train_a_little(built: UnifiedTransformer) -> None:
@@ -307,3 +312,17 @@ def test_remembered_references_equal_recomputed_ones_under_an_adapter(tmp_path):
         cached = built(packed, built.remember(packed.references))
         anew = built(packed)
     assert torch.equal(cached.video, anew.video) and torch.equal(cached.audio, anew.audio)
+
+
+def test_an_adapter_of_references_acts_on_voices_too_and_on_nothing_without_them():
+    from horsekit.adapters.lora import add_lora
+
+    source = torch.Generator().manual_seed(5)
+    heard = Sequence((*sequence(False).segments, voice_segment(torch.randn(6, 3, generator=source), 1)))
+    built = model()
+    with torch.no_grad():
+        before, silent = built(pack([heard])).video, built(pack([sequence(False)])).video
+        add_lora(built, 4, 4, "references")
+        train_a_little(built)
+        assert (built(pack([heard])).video - before).abs().max() > 1e-4
+        assert torch.equal(built(pack([sequence(False)])).video, silent)

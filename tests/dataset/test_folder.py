@@ -11,7 +11,7 @@ import torch
 from horsekit.dataset.batches import Batches
 from horsekit.dataset.folder import MAX_SECONDS, LatentCache, encode_folder, fitting_size, piece_spans
 from horsekit.dataset.latents import LatentDataset
-from horsekit.media import Clip, Picture
+from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import timed_lines
 from horsekit.tokenizers import load_tokenizers
 
@@ -132,3 +132,15 @@ def test_a_mixed_set_trains_in_one_batch_and_names_what_has_no_sound(tmp_path, w
     counts = sorted(count[:2] for count in batch.main.counts)
     assert counts == [(16, 0), (75, 0), (135, 33)]
     assert len(batch.main.video) == 16 + 75 + 135
+
+
+def test_a_voice_goes_with_every_clip_that_is_heard(tmp_path):
+    put(
+        tmp_path,
+        "a.mp4",
+        Clip(torch.zeros(9, 64, 64, 3, dtype=torch.uint8), 0.1 * torch.randn(5760, 1), 25, 16_000),
+    )
+    put(tmp_path, "b.mp4", Clip.silent(torch.zeros(9, 64, 64, 3, dtype=torch.uint8)))
+    voice = Sound(0.1 * torch.randn(90_000, 1), 16_000).save(tmp_path / "voice.wav")
+    heard, silent = encode_folder(tmp_path, [], LatentCache(tmp_path / "cache", SHIPPED, 64), voice)
+    assert heard.voices[1].shape == (100, 64) and not silent.voices

@@ -1,12 +1,14 @@
 """Tasks by roles, and what is withheld."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from horsekit.dataset.sample import LatentSample, Recipe
 from horsekit.sequence import Modality, Role
 
-PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0, 0)
+PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0)
 
 
 def sample():
@@ -51,6 +53,19 @@ def test_slots_are_shuffled_and_one_to_three_pictures_are_shown(drawn):
     counts = {len(part(s, Modality.VIDEO, Role.REFERENCE)) for s in sequences}
     assert slots == {1, 2, 3, 4}
     assert counts == {1, 2, 3}
+
+
+def test_voices_are_heard_in_the_slot_of_their_character_as_often_as_asked(words):
+    speaking = replace(sample(), voices={1: torch.randn(8, 3)})
+    heard = 0
+    for seed in range(60):
+        sequence = Recipe(voice_drop=0.5).sequence(speaking, words, torch.Generator().manual_seed(seed))
+        voices = part(sequence, Modality.AUDIO, Role.REFERENCE)
+        pictures = part(sequence, Modality.VIDEO, Role.REFERENCE)
+        heard += len(voices)
+        if voices and pictures:
+            assert set(voices[0].slots.tolist()) == set(pictures[0].slots.tolist())
+    assert 15 < heard < 45
 
 
 def test_all_words_or_all_pictures_can_be_withheld(drawn):

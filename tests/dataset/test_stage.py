@@ -23,6 +23,9 @@ def test_a_plan_is_rendered_and_encoded_with_prompts_and_references(tmp_path, st
     assert len(set(sample.prompts)) == plan.wordings
     assert all(len(pictures) == plan.portraits for pictures in sample.references.values())
     assert torch.isfinite(sample.video).all() and (sample.audio is None) == stills
+    assert {slot: len(voice) for slot, voice in sample.voices.items()} == (
+        {} if stills else dict.fromkeys(sample.references, 40)
+    )
     assert sample.focus.shape == shape[:3] and 0.5 < sample.focus.sum((1, 2)).mean() <= 2
 
 

@@ -11,9 +11,9 @@ strength = st.floats(0, 30, allow_nan=False)
 
 
 @settings(deadline=None, max_examples=30)
-@given(strength, strength, st.booleans())
-def test_weights_sum_to_one_so_that_equal_branches_change_nothing(text, reference, has_references):
-    branches = Guidance(text, reference).branches(has_references)
+@given(strength, strength, strength, st.booleans(), st.booleans())
+def test_weights_sum_to_one_so_that_equal_branches_change_nothing(text, reference, voice, pictured, heard):
+    branches = Guidance(text, reference, voice).branches(pictured, heard)
     assert sum(branch.weight for branch in branches) == pytest.approx(1)
     velocity = (torch.tensor([1.0, -2.0]), torch.tensor([3.0]))
     video, audio = combine(branches, [velocity] * len(branches))
@@ -29,10 +29,27 @@ def test_the_formula_nests_pictures_first_then_words():
     assert out.item() == pytest.approx(none + 2 * (pictures - none) + 3 * (both - pictures))
 
 
+def test_voices_come_after_pictures_and_words():
+    value = {
+        (0, 0, 0): 1.0,
+        (0, 1, 0): 10.0,
+        (1, 1, 0): 100.0,
+        (1, 1, 1): 1000.0,
+        (1, 0, 0): 7.0,
+        (1, 0, 1): 70.0,
+    }
+    guidance = Guidance(text=3, reference=2, voice=4)
+    for pictured, expected in ((True, 1 + 2 * 9 + 3 * 90 + 4 * 900), (False, 1 + 3 * 6 + 4 * 63)):
+        branches = guidance.branches(pictured, True)
+        told = [(torch.tensor(value[b.text, b.references, b.voices]),) for b in branches]
+        assert combine(branches, told)[0].item() == pytest.approx(expected)
+
+
 def test_strength_one_needs_a_single_forward():
-    for has_references in (False, True):
-        (branch,) = Guidance(1, 1).branches(has_references)
-        assert branch == (1, True, has_references)
+    for pictured in (False, True):
+        for heard in (False, True):
+            (branch,) = Guidance(1, 1).branches(pictured, heard)
+            assert branch == (1, True, pictured, heard)
 
 
 def test_a_strength_out_of_range_is_named():

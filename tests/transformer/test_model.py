@@ -6,7 +6,15 @@ import sys
 import pytest
 import torch
 
-from horsekit.sequence import Sequence, audio_segment, pack, reference_segment, text_segment, video_segment
+from horsekit.sequence import (
+    Sequence,
+    audio_segment,
+    pack,
+    reference_segment,
+    text_segment,
+    video_segment,
+    voice_segment,
+)
 from horsekit.transformer import TransformerConfig, UnifiedTransformer
 
 SMALL = TransformerConfig(
@@ -104,6 +112,30 @@ def test_a_picture_is_remembered_the_same_whatever_stands_beside_it():
     for (k, v), (ks, vs) in zip(one.layers, many.layers, strict=True):
         close(k, ks[-4:])
         close(v, vs[-4:])
+
+
+def voiced(seed: int, slot: int = 1, pictures: int = 1) -> Sequence:
+    """A sample whose character is also known by a voice."""
+    source = torch.Generator().manual_seed(100 + seed)
+    channels = SMALL.audio_in_channels
+    heard = voice_segment(torch.randn(6, channels, generator=source), slot)
+    return Sequence((*sample(seed, pictures=pictures).segments, heard))
+
+
+def test_voices_are_heard_by_their_own_sample_and_remembered_as_computed():
+    model = lively()
+    sequences = [voiced(0), sample(1, pictures=2), voiced(2, pictures=0), sample(3)]
+    batch = pack(sequences)
+    with torch.no_grad():
+        cached = model(batch, model.remember(batch.references))
+        anew = model(batch)
+    assert torch.equal(cached.video, anew.video) and torch.equal(cached.audio, anew.audio)
+    for together, alone in zip(
+        outputs(model, sequences), (outputs(model, [s])[0] for s in sequences), strict=True
+    ):
+        close(together, alone)
+    (heard,), (silent,) = outputs(model, [voiced(0)]), outputs(model, [sample(0, pictures=1)])
+    assert (heard - silent).abs().max() > 1e-4
 
 
 def test_a_slot_ties_a_picture_to_its_mention():
