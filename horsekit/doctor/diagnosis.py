@@ -1,5 +1,6 @@
 """What the doctor has to say: every file as the model will see it, and every finding with its fix."""
 
+import base64
 import html
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Literal
 
 from horsekit.media import Clip, Picture, replacing
 
+HEAD = ("file", "latents", "dropped", "loudness", "silence", "offset", "blur", "faces")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 84em; margin: 2em auto; padding: 0 1em; color: #222 }
 li { margin: .4em 0 } code { background: #f4f1ee; padding: .1em .4em; white-space: pre-wrap }
@@ -78,9 +80,8 @@ class Diagnosis:
 
     def table(self) -> str:
         """Every file as the model will see it, then every finding with its fix, as text."""
-        head = ("file", "latents", "dropped", "loudness", "silence", "offset", "blur", "faces")
-        rows = [head, *(examined.cells for examined in self.files)]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
+        rows = [HEAD, *(examined.cells for examined in self.files)]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         for finding in sorted(self.findings, key=lambda f: (f.severity, f.file)):
             lines += ["", f"{finding.severity}: {finding.file}: {finding.what}", f"    {finding.fix}"]
@@ -97,7 +98,7 @@ class Diagnosis:
             for f in sorted(self.findings, key=lambda f: (f.severity, f.file))
         )
         shown = "".join(
-            f"<figure>{examined.shown._repr_html_()}<figcaption>{escape(' · '.join(c for c in examined.cells if c))}"
+            f"<figure>{_shown(examined.shown)}<figcaption>{escape(_labelled(examined.cells))}"
             f"<br><small>{escape(examined.prompt)}</small></figcaption></figure>"
             for examined in self.files
         )
@@ -117,3 +118,16 @@ class Diagnosis:
         return (
             f'<iframe style="width:100%;height:40em;border:0" srcdoc="{html.escape(self.html())}"></iframe>'
         )
+
+
+def _labelled(cells: tuple[str, ...]) -> str:
+    """The file's name, then every measure with its label."""
+    return " · ".join(
+        [cells[0], *(f"{label} {cell}" for label, cell in zip(HEAD[1:], cells[1:], strict=True) if cell)]
+    )
+
+
+def _shown(media: Clip | Picture) -> str:
+    if isinstance(media, Clip):
+        return media._repr_html_()
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(media._repr_png_()).decode()}">'

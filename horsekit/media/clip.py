@@ -166,7 +166,9 @@ class Clip:
         height, width = self.frames.shape[1:3]
         scale = max(1.0, 256 / max(height, width))
         size = f'width="{round(width * scale)}" height="{round(height * scale)}"'
-        return f'<video controls loop playsinline {size} src="data:video/mp4;base64,{data}"></video>'
+        poster = base64.b64encode(self.picture(0)._repr_png_()).decode()  # seen before it is played
+        source = f'poster="data:image/png;base64,{poster}" src="data:video/mp4;base64,{data}"'
+        return f"<video controls loop playsinline {size} {source}></video>"
 
 
 def _is_cover(stream: av.stream.Stream) -> bool:

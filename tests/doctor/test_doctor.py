@@ -129,6 +129,8 @@ def test_what_is_wrong_is_found_and_its_fix_is_a_command(folder, cache, harm, se
     assert found[0].severity == severity and fix in found[0].fix
     assert {f.file for f in diagnosis.files} >= {"02.mp4", "04.mp4"}  # the rest is looked at all the same
     assert found[0].what in diagnosis.table()
+    page = diagnosis.html()
+    assert page.count("<figure") == len(diagnosis.files) and ("<img" in page) == (harm is faceless)
 
 
 def test_captions_beside_the_clips_become_a_listing_and_the_listing_is_never_written_over(folder, cache):
