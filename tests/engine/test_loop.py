@@ -243,6 +243,15 @@ def test_a_lora_learns_on_a_frozen_base_and_is_shipped_as_an_adapter(tmp_path, s
     assert any(update.abs().max() > 0 for update in updates)
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as in a terminal; a shell's background job starts with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_signals_that_follow_the_first_at_once_do_not_count_and_a_late_one_does(monkeypatch):
     from horsekit.engine import loop
 
