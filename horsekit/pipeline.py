@@ -17,7 +17,7 @@ from horsekit.adapters.references import PictureLike, References, SoundLike
 from horsekit.character import concerns
 from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, schedule, to_velocity
 from horsekit.media import Clip, Sound
-from horsekit.request import Canvas, Request, open_canvas, rounds
+from horsekit.request import Canvas, Request, open_canvas
 from horsekit.sequence import Modality, pack, text_segment, unpack
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers, load_tokenizers
@@ -134,7 +134,8 @@ class Pipeline:
         canvases = [open_canvas(request, self.tokenizers, size, longest) for request in requests]
         levels = schedule(self.settings.steps if steps is None else steps, self.settings.shift)
         total = max(len(canvas.windows) for canvas in canvases)
-        for number, active in enumerate(rounds(canvases)):
+        for number in range(total):
+            active = [canvas for canvas in canvases if len(canvas.windows) > number]
             spans = [canvas.windows[number] for canvas in active]
 
             def report(step: Step, active=active, spans=spans, number=number) -> None:

@@ -3,7 +3,7 @@
 T latent frames, h w latent grid, N audio tokens, C channels
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -261,9 +261,3 @@ def _joined(before: Tensor, whole: Tensor, fade: int) -> Tensor:
     edge = slice(len(before) - fade, len(before))
     waveform[edge] = ramp * before[edge] + (1 - ramp) * whole[edge]
     return waveform
-
-
-def rounds(canvases: list[Canvas]) -> Iterator[list[Canvas]]:
-    """Those canvases that have a first window, a second, and so on."""
-    for number in range(max(len(canvas.windows) for canvas in canvases)):
-        yield [canvas for canvas in canvases if len(canvas.windows) > number]

@@ -57,3 +57,23 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "pipeline.json").write_text(json.dumps(card))
     return folder
+
+
+@pytest.fixture
+def strong_adapter(tiny_pipeline_folder):
+    """Writes an adapter of the small model that changes much, to a path, with metadata."""
+    from horsekit import Pipeline
+
+    def write(path: Path, metadata: dict[str, str]) -> Path:
+        from horsekit.adapters.lora import add_lora, save_adapter
+
+        model = Pipeline.from_pretrained(tiny_pipeline_folder).transformer
+        add_lora(model, rank=2, alpha=2.0, scope="all")
+        with torch.no_grad():
+            for key, parameter in model.named_parameters():
+                if "lora_B" in key:
+                    parameter.fill_(0.5)
+        save_adapter(model, path, metadata)
+        return path
+
+    return write

@@ -148,17 +148,11 @@ def test_bad_input_is_told_in_one_line(tiny_pipeline_folder, tmp_path, capsys, c
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_adapter_changes_the_clip_and_a_foreign_file_is_refused(tiny_pipeline_folder, tmp_path, capsys):
-    from horsekit.adapters.lora import add_lora, save_adapter
-
-    pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
-    add_lora(pipeline.transformer, rank=2, alpha=2.0, scope="all")
-    with torch.no_grad():
-        for name, parameter in pipeline.transformer.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.5)
-    adapter, foreign = tmp_path / "brand.safetensors", tmp_path / "foreign.safetensors"
-    save_adapter(pipeline.transformer, adapter, {"character": "Bo"})
+def test_an_adapter_changes_the_clip_and_a_foreign_file_is_refused(
+    tiny_pipeline_folder, tmp_path, capsys, strong_adapter
+):
+    adapter = strong_adapter(tmp_path / "brand.safetensors", {"character": "Bo"})
+    foreign = tmp_path / "foreign.safetensors"
     foreign.write_bytes(b"no tensors")
     common = ["--model", str(tiny_pipeline_folder), "--seconds", "0.32"]
     assert generate(tmp_path / "x.mp4", *common) == 0

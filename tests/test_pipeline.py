@@ -261,26 +261,14 @@ def test_an_unknown_model_and_a_damaged_one_are_named(tiny_pipeline_folder, tmp_
         Pipeline.from_pretrained(tmp_path / "broken")
 
 
-def adapter(folder, path, metadata):
-    """The file of an adapter of the small model that changes much."""
-    from horsekit.adapters.lora import add_lora, save_adapter
-
-    model = Pipeline.from_pretrained(folder)
-    add_lora(model.transformer, rank=2, alpha=2.0, scope="all")
-    with torch.no_grad():
-        for key, parameter in model.transformer.named_parameters():
-            if "lora_B" in key:
-                parameter.fill_(0.5)
-    save_adapter(model.transformer, path / "a.safetensors", metadata)
-    return path / "a.safetensors"
-
-
 RIGHTS = {"character": "Bo", "card": "c0ffee", "consent": "Bo's, 2026", "expiry": "2999-01-01"}
 
 
-def test_a_clip_says_what_made_it_and_whose_character_it_shows(tiny_pipeline_folder, tmp_path):
+def test_a_clip_says_what_made_it_and_whose_character_it_shows(
+    tiny_pipeline_folder, tmp_path, strong_adapter
+):
     model = Pipeline.from_pretrained(tiny_pipeline_folder)
-    path = adapter(tiny_pipeline_folder, tmp_path, RIGHTS)
+    path = strong_adapter(tmp_path / "a.safetensors", RIGHTS)
     model.adapt(path, (path, 0.5))
     clip = model.generate(PROMPT, [picture()], 0.32, seed=4)
     saved = Clip.open(clip.save(tmp_path / "x.mp4")).metadata
@@ -294,8 +282,10 @@ def test_a_clip_says_what_made_it_and_whose_character_it_shows(tiny_pipeline_fol
     ("change", "words"),
     [({"expiry": "2020-01-01"}, "rights ended on 2020-01-01"), ({"consent": None}, "nobody's is named")],
 )
-def test_a_character_whose_rights_are_in_doubt_is_warned_of(tiny_pipeline_folder, tmp_path, change, words):
+def test_a_character_whose_rights_are_in_doubt_is_warned_of(
+    tiny_pipeline_folder, tmp_path, change, words, strong_adapter
+):
     about = {key: value for key, value in (RIGHTS | change).items() if value is not None}
-    path = adapter(tiny_pipeline_folder, tmp_path, about)
+    path = strong_adapter(tmp_path / "a.safetensors", about)
     with pytest.warns(UserWarning, match=words):
         Pipeline.from_pretrained(tiny_pipeline_folder).adapt(path)

@@ -6,7 +6,6 @@ comfyui.safetensors. `--rank RUN` ranks the snapshots of a run that is there alr
 """
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from horsekit.doctor import examine
 from horsekit.engine.config import ROOT
 from horsekit.engine.export import ADAPTER
 from horsekit.engine.loop import SNAPSHOTS, WEIGHTS
-from horsekit.media import contact_sheet, replacing
+from horsekit.media import contact_sheet
 from horsekit.metrics.leakage import panel
 from horsekit.metrics.ranking import rank
 from horsekit.pipeline import Pipeline
@@ -86,12 +85,6 @@ def sheet(pipeline: Pipeline, adapter: Path, brand: BrandCharacter, steps: int |
     return contact_sheet(rows, scale=2)
 
 
-def write(path: Path, values: dict) -> None:
-    """Values as JSON."""
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -132,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
     adapters = snapshots(finished)
     ranking = rank(pipeline, adapters, brand, options.clips, steps=options.steps)
     print(ranking.table())
-    write(out / "ranking.json", ranking.data())
+    ranking.save(out / "ranking.json")
     best = next(one.name for one in ranking.ranked if one.name in adapters)
     adapter = out / ADAPTER
     shutil.copyfile(adapters[best], adapter)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from horsekit.media import Clip, Picture, contact_sheet, replacing
+from horsekit.media import Clip, Picture, contact_sheet
 from horsekit.metrics import (
     Asked,
     Binding,
@@ -31,6 +31,7 @@ from horsekit.metrics import (
     measure,
 )
 from horsekit.metrics.embedding import embed
+from horsekit.metrics.output import save_json
 from horsekit.pipeline import Pipeline, Settings
 from horsekit.request import Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
@@ -290,8 +291,7 @@ def write(path: Path | None, figures: dict) -> None:
     if path == Path("-"):
         print(json.dumps(figures, allow_nan=False))
         return
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
+    save_json(path, figures)
 
 
 if __name__ == "__main__":

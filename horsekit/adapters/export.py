@@ -5,15 +5,13 @@ stands, B block by block along the diagonal, of three times the rank.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from horsekit.adapters.lora import TARGETS, read_adapter
+from horsekit.media import replacing_folder
 from horsekit.transformer.checkpoint import write_safetensors
 
 COMFYUI_PREFIX = "diffusion_model."  # what its model's keys begin with, and so those of its updates
@@ -65,14 +63,9 @@ def export_peft(adapter: Path | str, folder: Path | str) -> dict[str, str]:
         "alpha_pattern": {name: alpha for name, (_, _, alpha) in maps.items()},
         "bias": "none",
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
-    try:
+    with replacing_folder(folder) as draft:
         write_safetensors(tensors, draft / "adapter_model.safetensors", about)
         (draft / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
-        os.replace(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return about
 
 

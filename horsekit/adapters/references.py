@@ -12,7 +12,7 @@ from torch import Tensor
 from horsekit.media import Picture, Sound
 from horsekit.prompt import mentions
 from horsekit.sequence import MAX_REFERENCES, MAX_SLOTS, MAX_VOICE, Segment, reference_segment, voice_segment
-from horsekit.tokenizers import AudioTokenizer, VideoTokenizer
+from horsekit.tokenizers import AudioTokenizer, VideoTokenizer, opening
 
 LEAST_VOICE = 0.3  # seconds: less is no voice to know anyone by
 LEAST_LEVEL = 1e-3  # root mean square: -60 dB of full scale
@@ -91,8 +91,7 @@ def encode_voices(voices: Sequence[SoundLike | None], slots: int, tokenizer: Aud
         if voice is None:
             continue
         sound = voice if isinstance(voice, Sound) else Sound.open(voice)
-        waveform = sound.mono().resampled(tokenizer.spec.sample_rate).waveform[:, 0]
-        waveform = waveform[: round(MAX_VOICE / tokenizer.spec.rate * tokenizer.spec.sample_rate)]
+        waveform = opening(sound, tokenizer.spec, MAX_VOICE)
         if len(waveform) < LEAST_VOICE * tokenizer.spec.sample_rate:
             raise ReferenceError(
                 f"the voice of [Image {slot}] has {sound.seconds:.2f} s; give a few seconds of speech"

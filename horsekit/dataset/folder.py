@@ -24,7 +24,7 @@ from horsekit.dataset.sample import LatentSample
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound, replacing
 from horsekit.sequence import MAX_VOICE
-from horsekit.tokenizers import Tokenizers
+from horsekit.tokenizers import Tokenizers, opening
 
 LATENTS = Path("cache") / "latents"  # below the repository
 MAX_SECONDS = 2.56  # what is longer is cut into pieces
@@ -89,10 +89,9 @@ class LatentCache:
 
     @torch.inference_mode()
     def _encode_voice(self, path: Path) -> dict[str, Tensor]:
-        spec = self.tokenizers.audio.spec
-        waveform = Sound.open(path).mono().resampled(spec.sample_rate).waveform[:, 0]
-        waveform = waveform[: round(MAX_VOICE / spec.rate * spec.sample_rate)]
-        return {"audio": self.tokenizers.audio.encode(waveform[None])[0][:MAX_VOICE].contiguous()}
+        tokenizer = self.tokenizers.audio
+        waveform = opening(Sound.open(path), tokenizer.spec, MAX_VOICE)
+        return {"audio": tokenizer.encode(waveform[None])[0][:MAX_VOICE].contiguous()}
 
     def _stored(
         self, path: Path, encode: Callable[[], dict[str, Tensor]], use: str = ""

@@ -3,9 +3,6 @@
 T latent frames, h w latent grid, N audio tokens, C channels, R reference pictures
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from datasets.utils.logging import disable_progress_bar
 from torch import Tensor
 
 from horsekit.dataset.sample import LatentSample
+from horsekit.media import replacing_folder
 
 _NUMBERS = List(Value("float16"))
 _SHAPE = List(Value("int32"))
@@ -89,13 +87,8 @@ class LatentDataset:
 def write_shard(samples: Iterable[LatentSample], path: Path) -> None:
     """Write one shard folder; it appears complete or not at all."""
     disable_progress_bar()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
-    try:
+    with replacing_folder(path) as draft:
         _table(samples).save_to_disk(str(draft))
-        os.replace(draft, path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _table(samples: Iterable[LatentSample]) -> Dataset:

@@ -46,9 +46,8 @@ class Recipe:
 
     text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance);
     each_reference_drop: chance for each single picture, one always stays; voice_drop: chance that all voices are
-    withheld; image_to_video, audio_to_video,
-    video_to_audio, continuation: chance that a part of the clip is given; the rest is reference to video;
-    last_image: chance that the picture given opens no clip but ends it.
+    withheld; image_to_video, audio_to_video, video_to_audio, continuation: chance that a part of the clip is given;
+    the rest is reference to video; last_image: chance that the picture given opens no clip but ends it.
     """
 
     text_drop: float = 0.1

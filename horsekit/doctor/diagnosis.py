@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from horsekit.media import Clip, Picture, replacing
+from horsekit.metrics.output import aligned
 
 HEAD = ("file", "latents", "dropped", "loudness", "silence", "offset", "blur", "faces")
 _STYLE = """
@@ -81,8 +82,7 @@ class Diagnosis:
     def table(self) -> str:
         """Every file as the model will see it, then every finding with its fix, as text."""
         rows = [HEAD, *(examined.cells for examined in self.files)]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = aligned(rows)
         for finding in sorted(self.findings, key=lambda f: (f.severity, f.file)):
             lines += ["", f"{finding.severity}: {finding.file}: {finding.what}", f"    {finding.fix}"]
         count = len(self.findings) - self.errors

@@ -28,7 +28,7 @@ from horsekit.doctor.diagnosis import Diagnosis, Examined, Finding
 from horsekit.doctor.measures import QUIET, blur_effect, difference_hash, heard
 from horsekit.media import Clip, MediaError, Picture, replacing
 from horsekit.metrics import trained
-from horsekit.metrics.identity import FACE, LEAST_FACES, distances
+from horsekit.metrics.identity import LEAST_FACES, distances
 from horsekit.prompt import mentions
 
 CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi"}
@@ -54,7 +54,7 @@ def examine(folder: Path | str, cache: LatentCache) -> Diagnosis:
         parts = [folder / name for name in ("clips", "held_out") if (folder / name).is_dir()]
         findings += _references(folder, cache)
     files: list[Examined] = []
-    seen: dict[str, list[tuple[str, int]]] = {}
+    seen: list[tuple[str, str, int]] = []
     for part in parts:
         convert_captions(part)
         entries, broken = _entries(part, with_references=part != folder)
@@ -111,8 +111,8 @@ def _card(folder: Path) -> Iterator[Finding]:
 def _references(folder: Path, cache: LatentCache) -> Iterator[Finding]:
     """Reference pictures that cannot be read, show nobody, or somebody else than the others."""
     known: list[tuple[str, Path, Tensor]] = []
-    paths = [path for path in _media(folder / "references")] if (folder / "references").is_dir() else []
-    for path in paths:
+    place = folder / "references"
+    for path in _media(place) if place.is_dir() else []:
         name = str(path.relative_to(folder))
         try:
             cache.reference(path)
@@ -120,7 +120,7 @@ def _references(folder: Path, cache: LatentCache) -> Iterator[Finding]:
         except (MediaError, ValueError) as error:
             yield Finding("error", name, str(error), _reencode(path))
             continue
-        if reading.face[0] < FACE:
+        if not reading.faces:
             yield Finding("warning", name, "no character is seen in it", f"rm {shlex.quote(str(path))}")
         else:
             known.append((name, path, reading.character[0]))
@@ -166,7 +166,7 @@ def _examined(entry: CharacterClip, name: str, cache: LatentCache) -> tuple[Exam
         picture, latents = Picture.open(entry.path), cache.picture(entry.path)
         fitted = picture.fitted(*cache.size(*picture.pixels.shape[:2])).pixels[None]
         shown = Picture(cache.tokenizers.video.decode(latents[None])[0, 0])
-        faces = (trained().reader.read(fitted).face >= FACE).float().mean().item()
+        faces = trained().reader.read(fitted).faces
         buckets = ((*latents.shape[:3], 0),)
         return Examined(name, entry.prompts[0], buckets, 0, blur_effect(fitted), faces, shown), fitted[0]
     clip, pieces = Clip.open(entry.path), cache.clip(entry.path)
@@ -179,7 +179,7 @@ def _examined(entry: CharacterClip, name: str, cache: LatentCache) -> tuple[Exam
         tuple((*video.shape[:3], 0 if audio is None else len(audio)) for video, audio in pieces),
         len(held.frames) - used,
         blur_effect(held.frames),
-        (reading.face >= FACE).float().mean().item(),
+        reading.faces,
         _decoded(*pieces[0], cache),
         **(heard(held) if clip.has_sound else {}),
     )
@@ -222,21 +222,17 @@ def _complaints(examined: Examined, entry: CharacterClip) -> Iterator[Finding]:
         yield Finding("warning", name, what, f"rm {path}  # and its line in {METADATA}")
 
 
-def _duplicates(
-    path: Path, name: str, moment: Tensor, seen: dict[str, list[tuple[str, int]]]
-) -> Iterator[Finding]:
-    """Files seen before with the same content, or nearly the same picture."""
+def _duplicates(path: Path, name: str, moment: Tensor, seen: list[tuple[str, str, int]]) -> Iterator[Finding]:
+    """Whether a file has the content, or nearly the picture, of one seen before: (name, digest, hash) of each."""
     fix = f"rm {shlex.quote(str(path))}  # and its line in {METADATA}"
     digest, bits = hashlib.sha256(path.read_bytes()).hexdigest(), difference_hash(moment)
-    if digest in seen:
-        yield Finding("warning", name, f"it is the same file as {seen[digest][0][0]}", fix)
-    else:
-        for other, others_bits in seen.setdefault("moments", []):
-            if (bits ^ others_bits).bit_count() <= ALIKE:
-                yield Finding("warning", name, f"it looks the same as {other}", fix)
-                break
-    seen.setdefault(digest, []).append((name, bits))
-    seen.setdefault("moments", []).append((name, bits))
+    same = [other for other, known, _ in seen if known == digest]
+    alike = [other for other, _, known in seen if (bits ^ known).bit_count() <= ALIKE]
+    if same:
+        yield Finding("warning", name, f"it is the same file as {same[0]}", fix)
+    elif alike:
+        yield Finding("warning", name, f"it looks the same as {alike[0]}", fix)
+    seen.append((name, digest, bits))
 
 
 def _line(name: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from horsekit.media import Clip
 from horsekit.metrics.alignment import places, sampled
 from horsekit.metrics.embedding import owners
-from horsekit.metrics.identity import FACE, LEAST_FACES, distances
+from horsekit.metrics.identity import LEAST_FACES, distances
 from horsekit.metrics.reader import SIZE, trained
 
 SIDES = (-0.24, 0.24)  # the middle of either character, in picture heights
@@ -41,7 +41,7 @@ def binding_of(clip: Clip, left: Tensor, right: Tensor) -> Binding:
     wanted, seen = torch.stack([left, right]), []
     for side, name in zip(SIDES, ("left", "right"), strict=True):
         reading = trained().reader.read(_crop(clip.frames[::STRIDE], side))
-        faces = (reading.face >= FACE).float().mean().item()
+        faces = reading.faces
         if faces < LEAST_FACES:
             return Binding(reason=f"no face on the {name} in {1 - faces:.0%} of the frames")
         seen.append(reading.character.mean(0))

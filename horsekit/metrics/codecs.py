@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from horsekit import clock
 from horsekit.metrics.fidelity import audio_fidelity, video_fidelity
+from horsekit.metrics.output import aligned
 from horsekit.stage import Script, stage_batch
 from horsekit.stage.speech import LANGUAGES
 from horsekit.tokenizers import LatentTokenizer, Tokenizers
@@ -71,11 +72,7 @@ def table(codecs: Sequence[Codec]) -> str:
         "quality",
         "source",
     ]
-    rows = [head, *(_cells(codec) for codec in codecs)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join(aligned([head, *(_cells(codec) for codec in codecs)]))
 
 
 def data(codecs: Sequence[Codec]) -> list[dict]:

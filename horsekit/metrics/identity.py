@@ -18,7 +18,6 @@ from horsekit.metrics.statistics import median, theil_sen
 from horsekit.stage import Character
 from horsekit.stage.script import IDENTITIES
 
-FACE = 0.5  # how sure the reader must be that a face is in view
 LEAST_FACES = 0.5  # share of frames
 CHANCE = math.sqrt(2)  # the error of an unrelated character, which a clip without a face is given
 CAST = 100
@@ -65,7 +64,7 @@ def point(target: Target) -> Tensor:
     if not len(target):
         raise ValueError("no pictures to know the character by; give at least one")
     readings = [trained().reader.read(picture.pixels[None]) for picture in target]
-    faces = [reading.character[0] for reading in readings if reading.face[0] >= FACE]
+    faces = [reading.character[0] for reading in readings if reading.faces]
     if not faces:
         raise ValueError(f"no face was found in {len(target)} picture(s); give pictures that show the face")
     return torch.stack(faces).mean(0)
@@ -111,7 +110,7 @@ def distances(seen: Tensor, points: Tensor) -> Tensor:
 
 def identity_of(reading: Reading, points: Tensor, own: int, fps: float) -> Identity:
     """Compare what was read from a clip with characters [N, E], of which number `own` is the clip's."""
-    faces = (reading.face >= FACE).float().mean().item()
+    faces = reading.faces
     if faces < LEAST_FACES:
         return Identity(faces, reason=f"no face in view in {1 - faces:.0%} of the frames")
     errors = block_errors(reading.character, points[own])

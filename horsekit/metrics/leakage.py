@@ -3,7 +3,6 @@
 n clips, E coordinates of a character, H W pixels
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from horsekit.character import BrandCharacter
-from horsekit.media import Clip, Picture, replacing
+from horsekit.media import Clip, Picture
 from horsekit.metrics.camera import camera_of, camera_score
 from horsekit.metrics.embedding import block_errors, embed, owners
-from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, cast, distances, point
+from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, cast, distances, point
+from horsekit.metrics.output import aligned, save_json
 from horsekit.metrics.reader import SIZE, Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.metrics.texture import texture_of
@@ -72,10 +72,7 @@ class Panel:
                     row.best,
                 )
             )
-        widths = [max(len(line[k]) for line in lines) for k in range(5)]
-        return "\n".join(
-            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        return "\n".join(aligned(lines))
 
     def data(self) -> dict:
         """Plain values: every row with its intervals and its clips."""
@@ -87,9 +84,7 @@ class Panel:
 
     def save(self, path: Path | str) -> Path:
         """Write `data` as JSON; returns the path."""
-        with replacing(Path(path)) as draft:
-            draft.write_text(json.dumps(self.data(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return Path(path)
+        return save_json(path, self.data())
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +205,7 @@ def _in_other_clothes(brand: BrandCharacter, other: Character, script: Script, s
 
 
 def _seen(reading: Reading) -> bool:
-    return (reading.face >= FACE).float().mean().item() >= LEAST_FACES
+    return reading.faces >= LEAST_FACES
 
 
 def _error_to(who: Tensor) -> Callable[[Clip, Reading], float]:

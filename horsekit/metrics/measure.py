@@ -15,7 +15,7 @@ from horsekit.media import Clip
 from horsekit.metrics.articulation import Articulation, articulation
 from horsekit.metrics.binding import Binding
 from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
-from horsekit.metrics.identity import CHANCE, FACE, LEAST_FACES, Crowd, Identity, identity_of
+from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, Identity, identity_of
 from horsekit.metrics.light import LightScore, light_of, light_score, specular_ratio
 from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap, spearman
@@ -236,8 +236,7 @@ class Arm:
 
 def mouth_trace(reading: Reading) -> MouthTrace:
     """The mouth's aperture per frame, or why it cannot be seen."""
-    faces = (reading.face >= FACE).float().mean().item()
-    if faces < LEAST_FACES:
+    if reading.faces < LEAST_FACES:
         return MouthTrace(reason="no face in view")
     return MouthTrace(reading.aperture)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from horsekit.character import BrandCharacter
 from horsekit.metrics.leakage import measured_arms
+from horsekit.metrics.output import aligned, save_json
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.pipeline import Pipeline
 
@@ -66,13 +67,15 @@ class Ranking:
                     f"{one.behind.value:+.3f} [{one.behind.low:+.3f}, {one.behind.high:+.3f}]{mark}",
                 )
             )
-        widths = [max(len(line[k]) for line in lines) for k in range(5)]
-        rows = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-        return "\n".join([*rows, "", self.verdict])
+        return "\n".join([*aligned(lines), "", self.verdict])
 
     def data(self) -> dict:
         """Plain values."""
         return {**asdict(self), "verdict": self.verdict}
+
+    def save(self, path: Path | str) -> Path:
+        """Write `data` as JSON; returns the path."""
+        return save_json(path, self.data())
 
 
 def rank(

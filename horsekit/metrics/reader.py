@@ -19,6 +19,7 @@ from torch.nn import functional
 from horsekit.media.picture import fit
 from horsekit.metrics.embedding import blocks, one_hot_scale, owners
 
+FACE = 0.5  # how sure the reader must be that a face is in view
 SIZE = 64
 WEIGHTS = "reader.safetensors"
 CARD = "reader.json"
@@ -37,6 +38,11 @@ class Reading:
     face: Tensor
     mouth: Tensor
     aperture: Tensor
+
+    @property
+    def faces(self) -> float:
+        """The share of frames with a face in view."""
+        return (self.face >= FACE).float().mean().item()
 
 
 class _Block(nn.Module):

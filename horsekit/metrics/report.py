@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from horsekit.media import Clip, replacing
 from horsekit.metrics.identity import parameter_names
 from horsekit.metrics.measure import FIGURES, Arm, Figure, mouth_trace
+from horsekit.metrics.output import aligned, save_json
 from horsekit.metrics.reader import trained
 from horsekit.metrics.statistics import Interval
 from horsekit.metrics.sync import HOP, densified, envelope
@@ -44,14 +44,7 @@ class Report:
     def table(self) -> str:
         """Aligned text: a line for each figure, a column for each arm, 95% intervals, and the reach."""
         rows = [["", *self.arms, "reach"], *self._rows()]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                cell.ljust(w) if k in (0, len(row) - 1) else cell.rjust(w)
-                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        lines = aligned(rows, right=range(1, len(rows[0]) - 1))
         return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
     def data(self) -> dict:
@@ -83,8 +76,7 @@ class Report:
 
     def save_json(self, path: str | Path) -> None:
         """Write `data` alone."""
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self.data(), indent=1, allow_nan=False), encoding="utf-8")
+        save_json(path, self.data())
 
     def html(self) -> str:
         """A page that needs nothing else: the table, the clips, and each one's mouth against its sound."""

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from horsekit import clock
+from horsekit.media import Sound
 from horsekit.tokenizers.linear import PatchBasis, residual_branch
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
 
@@ -172,3 +173,9 @@ def griffin_lim(magnitude: Tensor, window: Tensor) -> Tensor:
         phase = ahead / ahead.abs().clamp(min=1e-9)
         before = consistent
     return waveform_of(magnitude * phase, window)
+
+
+def opening(sound: Sound, spec: TokenizerSpec, tokens: int) -> Tensor:
+    """The first `tokens` tokens' worth of a sound, mono at the tokenizer's rate, [S]."""
+    waveform = sound.mono().resampled(spec.sample_rate).waveform[:, 0]
+    return waveform[: round(tokens / spec.rate * spec.sample_rate)]
