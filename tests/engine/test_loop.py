@@ -59,7 +59,7 @@ def test_it_learns_and_the_average_is_shipped(tmp_path):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_auto_precision_multiplies_in_bf16_only_where_that_is_fast(tmp_path, monkeypatch, fast):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: fast)
     runs = {
         precision: tiny_run.run(tiny_run.configured(tmp_path, name=precision, precision=precision))
         for precision in ("auto", "bf16", "fp32")
