@@ -10,7 +10,7 @@ import datetime
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -26,6 +26,7 @@ from horsekit.media import Picture
 
 CARD = "card.yaml"
 METADATA = "metadata.jsonl"
+CLIPS, HELD_OUT = "clips", "held_out"
 MAX_REFERENCES = 9
 PICTURES = {".png", ".jpg", ".jpeg", ".webp"}
 
@@ -113,8 +114,8 @@ class BrandCharacter:
             folder,
             card,
             MappingProxyType(references),
-            tuple(read_clips(folder / "clips")),
-            tuple(read_clips(folder / "held_out")),
+            tuple(read_clips(folder / CLIPS)),
+            tuple(read_clips(folder / HELD_OUT)),
             _voice(folder, card.voice),
         )
 
@@ -157,6 +158,20 @@ class BrandCharacter:
     def concerns(self, today: datetime.date | None = None) -> list[str]:
         """What stands against the character's use: rights that ran out, consent that is missing."""
         return concerns(self.metadata, f"{self.folder / CARD}: rights", today)
+
+
+def joint_metadata(characters: Sequence[BrandCharacter]) -> dict[str, str]:
+    """What an adapter trained on several characters says of them.
+
+    Their values in a row; of expiries the first, and consent only where all have it.
+    """
+    said = [character.metadata for character in characters]
+    joint = {key: ", ".join(of[key] for of in said if key in of) for of in said for key in of}
+    if "expiry" in joint:
+        joint["expiry"] = min(of["expiry"] for of in said if "expiry" in of)
+    if not all("consent" in of for of in said):
+        joint.pop("consent", None)
+    return joint
 
 
 def concerns(metadata: Mapping[str, str], where: str, today: datetime.date | None = None) -> list[str]:

@@ -18,9 +18,7 @@ def test_training_configs_validate_and_name_their_parts(name):
     assert config.name == name.removesuffix(".yaml")
     if config.mode == "pretrain" and config.model.endswith(".json"):
         TransformerConfig.open(ROOT / config.model)
-    if config.data.kind == "folder":
-        assert (ROOT / config.data.path / "metadata.jsonl").is_file()
-        assert all((ROOT / reference).exists() for reference in config.data.references)
+    assert all((ROOT / character / "card.yaml").is_file() for character in config.data.characters)
 
 
 @pytest.mark.parametrize("name", files("models", ".json"))

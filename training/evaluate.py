@@ -2,7 +2,8 @@
 
 `python training/evaluate.py --model horse-tiny --clips 100 --json out.json`
 
-`python training/evaluate.py tokenizers --json` measures its tokenizers instead, beside published ones.
+`python training/evaluate.py tokenizers --json` measures its tokenizers instead, beside published ones;
+`python training/evaluate.py snapshots --run RUN --character FOLDER` ranks the adapters that a run left.
 
 Arms: the renderer's own clips (the ceiling), their way through the tokenizers and back (the tokenizers'
 ceiling), the model's clips from the same prompts with reference pictures, such clips driven by the renderer's
@@ -18,6 +19,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from horsekit.character import BrandCharacter
+from horsekit.engine.export import adapters_of
 from horsekit.media import Clip, Picture, contact_sheet
 from horsekit.metrics import (
     Asked,
@@ -32,6 +35,7 @@ from horsekit.metrics import (
 )
 from horsekit.metrics.embedding import embed
 from horsekit.metrics.output import save_json
+from horsekit.metrics.ranking import Ranking, rank
 from horsekit.pipeline import Pipeline, Settings
 from horsekit.request import Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
@@ -249,11 +253,17 @@ def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str,
     }
 
 
+def rank_snapshots(pipeline: Pipeline, options: argparse.Namespace) -> Ranking:
+    """A run's adapters and the model without one, best first."""
+    brands = [BrandCharacter.load(folder) for folder in options.character]
+    return rank(pipeline, adapters_of(options.run), brands, options.clips, options.seed, options.steps)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=("clips", "tokenizers"), default="clips")
+    parser.add_argument("what", nargs="?", choices=("clips", "tokenizers", "snapshots"), default="clips")
     parser.add_argument("--model", default="horse-tiny", help="name or folder (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=100, help="default: %(default)s")
     parser.add_argument(
@@ -267,6 +277,8 @@ def main() -> None:
     )
     parser.add_argument("--report", type=Path, help="folder for report.json and report.html")
     parser.add_argument("--sheet", type=Path, help="PNG of reference, true frames and generated frames")
+    parser.add_argument("--run", type=Path, help="whose snapshots to rank")
+    parser.add_argument("--character", type=Path, nargs="+", help="the folders that the run learnt from")
     options = parser.parse_args()
     if options.clips < 2:
         parser.error(f"--clips is {options.clips}; give at least 2, or nothing can be shuffled")
@@ -275,6 +287,13 @@ def main() -> None:
         measured = [*codecs.measure_tokenizers(pipeline.tokenizers, options.clips), *codecs.PUBLISHED]
         print(codecs.table(measured))
         write(options.json, {"model": options.model, "clips": options.clips, "codecs": codecs.data(measured)})
+        return
+    if options.what == "snapshots":
+        if not options.run or not options.character:
+            parser.error("snapshots are ranked with --run RUN --character FOLDER")
+        ranking = rank_snapshots(pipeline, options)
+        print(ranking.table())
+        write(options.json, ranking.data())
         return
     report = evaluate(pipeline, options)
     if options.report:

@@ -1,10 +1,12 @@
 """From a config to the parts that the loop runs: model, batches, objective."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 
+from horsekit.character import CLIPS, BrandCharacter
 from horsekit.dataset.batches import Batches, Blend
 from horsekit.dataset.folder import LATENTS, LatentCache, encode_folder
 from horsekit.dataset.latents import LatentDataset
@@ -138,9 +140,12 @@ def _fill_cache(data: DataConfig, folder: Path, tokenizers: Tokenizers) -> None:
 
 def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> LatentDataset:
     cache = LatentCache(ROOT / LATENTS, tokenizers, data.size)
-    voice = None if data.voice is None else ROOT / data.voice
     encode = lambda: LatentDataset.of(  # noqa: E731
-        encode_folder(ROOT / data.path, reference_pictures(data), cache, voice)
+        [
+            sample
+            for source in sources(data)
+            for sample in encode_folder(source.clips, source.pictures, cache, source.voice)
+        ]
     )
     if place.first:
         samples = encode()
@@ -150,9 +155,21 @@ def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> L
     return encode()
 
 
-def reference_pictures(data: DataConfig) -> list[Path]:
-    """The picture files that `references` names, folders opened."""
-    return [picture for name in data.references for picture in _pictures(ROOT / name)]
+class Source(NamedTuple):
+    """A folder of clips, and the pictures and the voice of the one character that they show."""
+
+    clips: Path
+    pictures: list[Path]
+    voice: Path | None
+
+
+def sources(data: DataConfig) -> list[Source]:
+    """The folders that a config names, `references` opened. Errors: CharacterError for one that is no character's."""
+    if data.kind == "characters":
+        brands = [BrandCharacter.load(ROOT / name) for name in data.characters]
+        return [Source(b.folder / CLIPS, [*next(iter(b.references.values()))], b.voice) for b in brands]
+    pictures = [picture for name in data.references for picture in _pictures(ROOT / name)]
+    return [Source(ROOT / data.path, pictures, None if data.voice is None else ROOT / data.voice)]
 
 
 def _pictures(place: Path) -> list[Path]:

@@ -29,14 +29,16 @@ class DataConfig(Section):
     """Where the samples come from; paths are relative to the repository.
 
     stage: cached latents of rendered clips in `path`; the first `clips` of them are rendered where they are
-    missing (null: take what is there). folder: clips and pictures of any shape and length listed in
-    `path`/metadata.jsonl, with `references`, pictures or folders of pictures, of the one character they show, and
-    `voice`, a file of its speech; size: the side of a square of as many pixels as each of them keeps. recipe:
-    fields of dataset.Recipe.
+    missing (null: take what is there). characters: the clips of brand characters' folders, `characters`, each with
+    the pictures and the voice of its card. folder: clips and pictures listed in `path`/metadata.jsonl, with
+    `references`, pictures or folders of pictures, of the one character they show, and `voice`, a file of its
+    speech. Of both, clips and pictures may have any shape and length; size: the side of a square of as many pixels
+    as each of them keeps. recipe: fields of dataset.Recipe.
     """
 
-    kind: Literal["stage", "folder"]
-    path: str
+    kind: Literal["stage", "characters", "folder"]
+    path: str = ""
+    characters: tuple[str, ...] = ()
     size: Annotated[int, Field(gt=0)] = 64
     seconds: Positive = 1.28
     clips: Annotated[int, Field(gt=0)] | None = None
@@ -55,6 +57,13 @@ class DataConfig(Section):
             raise ValueError(f"unknown key {unknown[0]!r}; known keys here are {', '.join(known)}")
         Recipe(**value)
         return value
+
+    @model_validator(mode="after")
+    def _check_source(self) -> "DataConfig":
+        needed = "characters" if self.kind == "characters" else "path"
+        if not getattr(self, needed):
+            raise ValueError(f"{needed} is empty; data of the kind {self.kind} come from there")
+        return self
 
 
 class OptimizerConfig(Section):

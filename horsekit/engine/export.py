@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from horsekit.character import CARD, BrandCharacter
+from horsekit.character import BrandCharacter, joint_metadata
 from horsekit.engine.checkpoint import Progress
-from horsekit.engine.config import ROOT, DataConfig, TrainConfig
+from horsekit.engine.config import ROOT, TrainConfig
 from horsekit.transformer import UnifiedTransformer, save_transformer
 
 ADAPTER = "adapter.safetensors"
+WEIGHTS, SNAPSHOTS = "weights", "snapshots"  # in a run's folder
 
 
 def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig, progress: Progress) -> None:
@@ -17,13 +18,20 @@ def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig,
         return
     from horsekit.adapters.lora import save_adapter
 
+    characters = [BrandCharacter.load(ROOT / name) for name in config.data.characters]
     about = {"base": config.model, "steps": str(progress.step), "samples": str(progress.samples)}
-    save_adapter(model, folder / ADAPTER, {**about, **_character(config.data)})
+    save_adapter(model, folder / ADAPTER, {**about, **joint_metadata(characters)})
 
 
-def _character(data: DataConfig) -> dict[str, str]:
-    """What the adapter says of the character whose folder the clips come from; nothing without a card."""
-    folder = (ROOT / data.path).parent
-    if data.kind != "folder" or not (folder / CARD).is_file():
-        return {}
-    return BrandCharacter.load(folder).metadata
+def adapters_of(run: Path) -> dict[str, Path]:
+    """The adapters that a run left, by name: its snapshots, and the last one as "final".
+
+    Errors: ValueError where there is none.
+    """
+    found = {path.parent.name: path for path in sorted((run / SNAPSHOTS).glob(f"*/{ADAPTER}"))}
+    final = run / WEIGHTS / ADAPTER
+    if final.is_file():
+        found["final"] = final
+    if not found:
+        raise ValueError(f"{run} holds no adapter; give the folder of a run with mode=lora")
+    return found

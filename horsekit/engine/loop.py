@@ -18,7 +18,7 @@ from horsekit.dataset.batches import step_generator
 from horsekit.engine.checkpoint import Progress, forget, load_checkpoint, save_checkpoint
 from horsekit.engine.config import ROOT, TrainConfig, zero_config
 from horsekit.engine.ema import Ema
-from horsekit.engine.export import export_weights
+from horsekit.engine.export import SNAPSHOTS, WEIGHTS, export_weights
 from horsekit.engine.launch import Place
 from horsekit.engine.log import Meter, RunLog
 from horsekit.engine.optimizer import build_optimizer
@@ -28,7 +28,7 @@ from horsekit.flow import Losses
 from horsekit.media import replacing
 from horsekit.sequence import Batch
 
-CHECKPOINTS, WEIGHTS, PREVIEWS, SNAPSHOTS = "checkpoints", "weights", "previews", "snapshots"
+CHECKPOINTS, PREVIEWS = "checkpoints", "previews"
 PATIENCE = 5  # seconds
 NOISE_STREAM, HELD_OUT_STREAM = 1 << 40, 1 << 41  # apart from the seeds that draw the samples
 

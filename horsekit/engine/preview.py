@@ -5,7 +5,7 @@ from pathlib import Path
 
 from horsekit.character import read_clips
 from horsekit.dataset.stage import StagePlan, draw
-from horsekit.engine.assemble import reference_pictures
+from horsekit.engine.assemble import sources
 from horsekit.engine.config import ROOT, DataConfig
 from horsekit.media import Clip, Picture, contact_sheet
 from horsekit.pipeline import Pipeline, Settings
@@ -38,15 +38,17 @@ def preview_settings(data: DataConfig) -> Settings:
 
 
 def preview_requests(data: DataConfig, tokenizers: Path) -> list[Request]:
-    """The first prompts of a folder, or scripts of the stage, each with pictures of its characters."""
-    if data.kind == "folder":
-        entries = list(read_clips(ROOT / data.path))[:CLIPS]
-        pictures = [Picture.open(path) for path in reference_pictures(data)]
-        references = [pictures] if pictures else []
-        return [
-            Request(entry.prompts[0], references, data.seconds, seed=i) for i, entry in enumerate(entries)
-        ]
-    return _stage_requests(data, tokenizers)
+    """The first prompts of each folder, or scripts of the stage, each with what its characters are known by."""
+    if data.kind == "stage":
+        return _stage_requests(data, tokenizers)
+    found = sources(data)
+    requests = []
+    for source in found:
+        pictures = [Picture.open(path) for path in source.pictures]
+        known = {"references": [pictures], "voices": [source.voice]} if pictures else {}
+        for entry in list(read_clips(source.clips))[: -(-CLIPS // len(found))]:
+            requests.append(Request(entry.prompts[0], seconds=data.seconds, seed=len(requests), **known))
+    return requests
 
 
 def _stage_requests(data: DataConfig, tokenizers: Path) -> list[Request]:

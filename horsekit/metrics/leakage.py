@@ -98,6 +98,7 @@ class Trial:
 FIGURES = {
     "own": ("the character: identity error, σ", "low"),
     "clothes": ("the character in other clothes: way back to the trained ones", "0"),
+    "mixed": ("the character: way towards another that was learnt", "0"),
     "copied": ("the character: likeness of the room to the reference's", "low"),
     "nameless": ("nobody named: distance from the character, σ", "high"),
     "appears": ("nobody named: the character appears, share", "0"),
@@ -115,13 +116,15 @@ def panel(
     clips: int = 8,
     seed: int = 0,
     steps: int | None = None,
+    beside: Sequence[BrandCharacter] = (),
 ) -> Panel:
     """Ask for the same clips without and with an adapter, with a progress bar, and compare.
 
-    A character of the rendered world is also asked for in other clothes. The adapter stays on the pipeline.
+    A character of the rendered world is also asked for in other clothes. beside: others that the adapter learnt,
+    from which it should be told apart. The adapter stays on the pipeline.
     Errors: ValueError for fewer than 2 clips; CheckpointError for a file that is no adapter of the model.
     """
-    arms = measured_arms(pipeline, {"base": None, "adapted": adapter}, brand, clips, seed, steps)
+    arms = measured_arms(pipeline, {"base": None, "adapted": adapter}, brand, clips, seed, steps, beside)
     rows = [
         Row(key, words, best, tuple(arms["base"][key]), tuple(arms["adapted"][key]))
         for key, (words, best) in FIGURES.items()
@@ -137,6 +140,7 @@ def measured_arms(
     clips: int,
     seed: int = 0,
     steps: int | None = None,
+    beside: Sequence[BrandCharacter] = (),
 ) -> dict[str, dict[str, list[float]]]:
     """Of each adapter by name (None: the base model alone), the values of every figure, clip by clip.
 
@@ -144,7 +148,7 @@ def measured_arms(
     """
     if clips < 2:
         raise ValueError(f"clips is {clips}; give at least 2, or nothing can be said of their spread")
-    trials, arms = [*_trials(brand, clips, seed)], {}
+    trials, arms = [*_trials(brand, clips, seed, beside)], {}
     for name, adapter in adapters.items():
         pipeline.adapt(*([] if adapter is None else [adapter]))
         arms[name] = _measured(pipeline, trials, steps, name)
@@ -167,7 +171,9 @@ def _measured(
     return values
 
 
-def _trials(brand: BrandCharacter, clips: int, seed: int) -> Iterator[Trial]:
+def _trials(
+    brand: BrandCharacter, clips: int, seed: int, beside: Sequence[BrandCharacter]
+) -> Iterator[Trial]:
     pictures = brand.pictures()[:PICTURES]
     who = point(brand.pictures())
     crowd = Crowd.around(brand.pictures()).points
@@ -179,7 +185,13 @@ def _trials(brand: BrandCharacter, clips: int, seed: int) -> Iterator[Trial]:
         other = script.characters[0]
         if prompts:
             own = {"own": _error_to(who), "copied": _likeness_to(pictures[0])}
-            yield Trial(Request(prompts[k % len(prompts)], [pictures], seed=seed + k), own)
+            if beside:
+                everywhere = torch.ones_like(who, dtype=torch.bool)
+                ways = [_way(who, point(one.pictures()), everywhere) for one in beside]
+                own["mixed"] = lambda clip, reading, ways=ways: max(way(clip, reading) for way in ways)
+            yield Trial(
+                Request(prompts[k % len(prompts)], [pictures], seed=seed + k, voices=[brand.voice]), own
+            )
         if brand.parameters is not None:
             yield _in_other_clothes(brand, other, script, seed + k)
         nameless = {"nameless": _distance_to(who), "appears": _appears(crowd)}

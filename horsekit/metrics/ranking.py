@@ -3,7 +3,7 @@
 n clips
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -81,23 +81,25 @@ class Ranking:
 def rank(
     pipeline: Pipeline,
     adapters: Mapping[str, Path],
-    brand: BrandCharacter,
+    brands: Sequence[BrandCharacter],
     clips: int = 8,
     seed: int = 0,
     steps: int | None = None,
 ) -> Ranking:
-    """Ask every adapter, and the base model, for the same clips; the best adapter stays on the pipeline.
+    """Ask every adapter, and the base model, for the same clips of each character; the best adapter stays on.
 
-    Errors: ValueError for no adapters, fewer than 2 clips, or a character without held-out clips or regression
-    prompts; CheckpointError for a file that is no adapter of the model.
+    Errors: ValueError for no adapters, no characters, fewer than 2 clips, or a character without held-out clips or
+    regression prompts; CheckpointError for a file that is no adapter of the model.
     """
     if not adapters:
         raise ValueError("there is no adapter to rank; train with snapshots, or name their files")
-    arms = measured_arms(pipeline, {BASE: None, **adapters}, brand, clips, seed, steps)
-    if "own" not in arms[BASE]:
-        raise ValueError(
-            f"{brand.name} has no prompts to be measured by; add held-out clips or regression_prompts"
-        )
+    if not brands:
+        raise ValueError("there is no character to rank by; give the folder of each")
+    errors = [_errors(pipeline, adapters, brand, clips, seed, steps) for brand in brands]
+    arms = {
+        name: {key: [e for of in errors for e in of[name][key]] for key in ("own", "others")}
+        for name in errors[0]
+    }
     scores = {
         name: [own + other for own, other in zip(arm["own"], arm["others"], strict=True)]
         for name, arm in arms.items()
@@ -115,4 +117,20 @@ def rank(
         for name in order
     )
     pipeline.adapt(*([] if order[0] == BASE else [adapters[order[0]]]))
-    return Ranking(brand.name, ranked)
+    return Ranking(", ".join(brand.name for brand in brands), ranked)
+
+
+def _errors(
+    pipeline: Pipeline,
+    adapters: Mapping[str, Path],
+    brand: BrandCharacter,
+    clips: int,
+    seed: int,
+    steps: int | None,
+) -> dict[str, dict[str, list[float]]]:
+    arms = measured_arms(pipeline, {BASE: None, **adapters}, brand, clips, seed, steps)
+    if "own" not in arms[BASE]:
+        raise ValueError(
+            f"{brand.name} has no prompts to be measured by; add held-out clips or regression_prompts"
+        )
+    return arms

@@ -16,14 +16,17 @@ def test_an_adapter_of_a_character_carries_its_card(tmp_path):
 
     model = tiny_run.model()
     add_lora(model, 2, 2, "all")
-    config = load_config("configs/train/brand-lora.yaml", [])
-    export_weights(model, tmp_path, config, Progress(step=3, samples=24))
-    with safe_open(tmp_path / "adapter.safetensors", framework="pt") as stored:
-        about = stored.metadata()
-    fennel = BrandCharacter.load("data/characters/fennel")
-    assert about["character"] == "Fennel" and about["card"] == fennel.digest
-    assert about["base"] == "horse-tiny" and about["steps"] == "3" and "consent" in about
-    elsewhere = load_config("configs/train/brand-lora.yaml", ["data.path=data"])
-    export_weights(model, tmp_path / "other", elsewhere, Progress(step=3, samples=24))
-    with safe_open(tmp_path / "other" / "adapter.safetensors", framework="pt") as stored:
-        assert "card" not in stored.metadata()
+
+    def about(*settings: str) -> dict[str, str]:
+        config = load_config("configs/train/brand-lora.yaml", settings)
+        export_weights(model, tmp_path, config, Progress(step=3, samples=24))
+        with safe_open(tmp_path / "adapter.safetensors", framework="pt") as stored:
+            return stored.metadata()
+
+    fennel, rusty = (BrandCharacter.load(f"data/characters/{name}") for name in ("fennel", "rusty"))
+    alone = about()
+    assert alone["character"] == "Fennel" and alone["card"] == fennel.digest
+    assert alone["base"] == "horse-tiny" and alone["steps"] == "3" and "consent" in alone
+    both = about("data.characters=[data/characters/fennel, data/characters/rusty]")
+    assert both["character"] == "Fennel, Rusty" and both["card"] == f"{fennel.digest}, {rusty.digest}"
+    assert "card" not in about("data.kind=folder", "data.path=data", "data.characters=[]")

@@ -66,6 +66,15 @@ def test_the_table_marks_what_changed_and_the_file_holds_every_clip(found, tmp_p
     assert data["character"] == "Fennel" and all(len(row["base"]) == 6 for row in data["rows"])
 
 
+def test_two_characters_of_one_adapter_are_told_apart():
+    rusty = BrandCharacter.load(Path("data/characters/rusty"))
+    for brand, other, (base, adapted) in ((FENNEL, rusty, (0, 0)), (rusty, FENNEL, (0, 1))):
+        rows = panel(Show(), "both.safetensors", brand, clips=2, beside=[other]).rows
+        (mixed,) = (row for row in rows if row.key == "mixed")
+        assert mixed.intervals[0].value == pytest.approx(base, abs=0.3)
+        assert mixed.intervals[1].value == pytest.approx(adapted, abs=0.3)
+
+
 def test_one_clip_says_nothing_of_spread():
     with pytest.raises(ValueError, match="clips is 1"):
         panel(Show(), "x", FENNEL, clips=1)

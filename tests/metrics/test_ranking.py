@@ -25,7 +25,7 @@ class Worn(Show):
 
 def ranked(*names: str):
     model = Worn()
-    return model, rank(model, {name: Path(f"{name}.safetensors") for name in names}, FENNEL, clips=6)
+    return model, rank(model, {name: Path(f"{name}.safetensors") for name in names}, [FENNEL], clips=6)
 
 
 def test_the_truest_is_best_and_the_verdict_says_how_sure_that_is():
@@ -45,4 +45,6 @@ def test_of_equals_none_is_significantly_better():
 
 def test_nothing_to_rank_is_said():
     with pytest.raises(ValueError, match="no adapter to rank"):
-        rank(Worn(), {}, FENNEL)
+        rank(Worn(), {}, [FENNEL])
+    with pytest.raises(ValueError, match="no character to rank by"):
+        rank(Worn(), {"good": Path("good.safetensors")}, [])

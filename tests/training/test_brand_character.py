@@ -19,16 +19,24 @@ def test_a_folder_becomes_an_adapter_with_its_ranking_and_its_panel(tmp_path, ti
     ]
     quick = ["--model", str(tiny_pipeline_folder), "--clips", "2", "--steps", "2", "--snapshots", "2"]
     where = ["--out", str(tmp_path / "out"), "--minutes", "5"]
-    small = ["prior=null", "steps=4", "batch_size=2", "lora.rank=2", "lora.alpha=2", "lora.scope=all"]
+    small = [
+        "--set",
+        "prior=null",
+        "steps=4",
+        "batch_size=2",
+        "lora.rank=2",
+        "lora.alpha=2",
+        "lora.scope=all",
+    ]
     done = subprocess.run([*command, *quick, *where, *small], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "12 files can be used; 0 errors" in done.stdout and "is best;" in done.stdout
     out = tmp_path / "out"
     names = {
-        "doctor.html",
+        "doctor-fennel.html",
         "ranking.json",
-        "leakage.json",
-        "sheet.png",
+        "leakage-fennel.json",
+        "sheet-fennel.png",
         "adapter.safetensors",
         "comfyui.safetensors",
     }
@@ -37,6 +45,12 @@ def test_a_folder_becomes_an_adapter_with_its_ranking_and_its_panel(tmp_path, ti
     assert ranked == {"base", "step-00000002", "final"}
     with safe_open(out / "adapter.safetensors", framework="pt") as stored:
         assert stored.metadata()["character"] == "Fennel"
-    again = [*command, *quick, *where[:2], "--rank", str(tmp_path / "nowhere")]
+    (run,) = (folder.parent for folder in out.glob("**/snapshots"))
+    measure = [sys.executable, str(ROOT / "training" / "evaluate.py"), "snapshots", "--run", str(run)]
+    aside = ["--character", command[-1], "--json", str(tmp_path / "again.json"), *quick[:-2]]
+    done = subprocess.run([*measure, *aside], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads((out / "ranking.json").read_text())
+    again = [*command, *quick, *where[:2], "--run", str(tmp_path / "nowhere")]
     failed = subprocess.run(again, capture_output=True, text=True, cwd=tmp_path)
     assert failed.returncode and "holds no adapter" in failed.stderr

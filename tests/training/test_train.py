@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 
 from horsekit.clock import frame_count, sample_count
 from horsekit.engine.config import ROOT, TrainConfig
@@ -72,6 +73,16 @@ def test_finetuning_ships_a_model_that_a_lora_can_build_on(script, tmp_path, tin
     assert (tmp_path / "lora" / "weights" / "adapter.safetensors").is_file()
 
 
+def test_one_run_learns_several_characters(script, tmp_path, tiny_pipeline_folder, clips):
+    two = [str(ROOT / "data" / "characters" / name) for name in ("fennel", "rusty")]
+    data = {"kind": "characters", "characters": two, "size": 32}
+    script.run(config(tmp_path, tiny_pipeline_folder, clips, "lora", data=data, steps=1, preview_every=1))
+    previews = sorted(path.name for path in (tmp_path / "x" / "previews").iterdir())
+    assert previews[-1] == "step-00000001.png" and len(previews) == 5
+    with safe_open(tmp_path / "x" / "weights" / "adapter.safetensors", framework="pt") as stored:
+        assert stored.metadata()["character"] == "Fennel, Rusty"
+
+
 def test_pretraining_starts_from_a_model_config(script, tmp_path, tiny_pipeline_folder, clips):
     architecture = tiny_pipeline_folder / "transformer" / "config.json"
     script.run(config(tmp_path, tiny_pipeline_folder, clips, "pretrain", model=str(architecture), steps=1))
@@ -85,6 +96,8 @@ def test_pretraining_starts_from_a_model_config(script, tmp_path, tiny_pipeline_
         ({"model": "horse-huge"}, "there is no model 'horse-huge'"),
         ({"tokenizers": "nowhere"}, "there is no model 'nowhere'"),
         ({"data": {"kind": "folder", "path": "nowhere"}}, "metadata.jsonl"),
+        ({"data": {"kind": "characters", "path": "nowhere"}}, "characters is empty"),
+        ({"data": {"kind": "characters", "characters": ["nowhere"]}}, "nowhere is no folder"),
         ({"mode": "pretrain", "model": "horse-huge"}, "there is no preset 'horse-huge'"),
     ],
 )
