@@ -20,8 +20,9 @@ import torch
 from tqdm.auto import tqdm
 
 from horsekit.character import BrandCharacter
+from horsekit.dataset.stage import VOICE_SECONDS
 from horsekit.engine.export import adapters_of
-from horsekit.media import Clip, Picture, contact_sheet
+from horsekit.media import Clip, Picture, Sound, contact_sheet
 from horsekit.metrics import (
     Asked,
     Binding,
@@ -36,13 +37,17 @@ from horsekit.metrics import (
 from horsekit.metrics.embedding import embed
 from horsekit.metrics.output import save_json
 from horsekit.metrics.ranking import Ranking, rank
+from horsekit.metrics.voice import Choir
 from horsekit.pipeline import Pipeline, Settings
 from horsekit.request import Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
+from horsekit.stage.script import voice_sample
+from horsekit.stage.speech import SAMPLE_RATE
 from horsekit.tokenizers import Tokenizers
 
 TOGETHER = 8  # clips rendered, coded or generated at once
 GALLERY = 3  # pictures by which each character is known in retrieval by pictures
+CHOIR, CHOIR_SECONDS = 20, 4.0  # voices to tell apart, and how much of each they are known by
 COLUMNS, ROWS = 6, 12  # frames of a clip and clips on the sheet
 
 
@@ -80,6 +85,18 @@ def draw_glosses(clips: int, seconds: float, seed: int) -> tuple[list[Script], l
 def pictures(who: int, count: int, first: int, size: int) -> list[Picture]:
     """Reference pictures of a character of the cast; another `first`, other pictures."""
     return [Picture(portrait(cast()[who], first + k, size)) for k in range(count)]
+
+
+def speech_of(who: int, seed: int, seconds: float, without: str = "") -> Sound:
+    """Some held-out lines in the voice of a character of the cast, none in `without`."""
+    waveform = voice_sample(cast()[who].voice, seed, "held_out", seconds, without)
+    return Sound(waveform[:, None], SAMPLE_RATE)
+
+
+def choirs(first: int) -> list[Choir]:
+    """The voices of the cast, twenty at a time."""
+    groups = [range(k, min(k + CHOIR, len(cast()))) for k in range(0, len(cast()), CHOIR)]
+    return [Choir.of([speech_of(w, first + 100 * w + 99, CHOIR_SECONDS) for w in group]) for group in groups]
 
 
 def rendered(scripts: Sequence[Script], size: int) -> list[Clip]:
@@ -134,7 +151,7 @@ def ask(
     options: argparse.Namespace,
     settings: Settings,
 ) -> list[Request]:
-    """The scripts as requests, each with reference pictures of those who are in it and a seed for its noise."""
+    """The scripts as requests, with pictures and voices of those who are in them, and a seed each for their noise."""
     first = first_picture(options.seed)
     return [
         Request(
@@ -143,6 +160,10 @@ def ask(
             [pictures(w, options.references, first + 100 * w, settings.size[0]) for w in those],
             options.seconds,
             options.seed + seed,
+            voices=[
+                speech_of(w, first + 100 * w, VOICE_SECONDS, script.line.text if script.line else "")
+                for w in those
+            ],
         )
         for script, those, seed in zip(scripts, who, seeds, strict=True)
     ]
@@ -178,6 +199,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     if options.sheet:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
+    sung = choirs(first)
     asked = [
         Asked(
             cast()[w],
@@ -185,11 +207,14 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
             script.light,
             portrait_light(first + 100 * w),
             script.line.speech,
+            sung[w // CHOIR],
+            w % CHOIR,
         )
         for script, w in zip(scripts, who, strict=True)
     ]
     elsewhere = [
-        replace(other, character=own.character, line=own.line)  # the sound is another's already
+        # the sound is another's already
+        replace(other, character=own.character, line=own.line, choir=own.choir, voice=own.voice)
         for other, own in zip([*asked[1:], asked[0]], asked, strict=True)
     ]
     takes["driven"] = generated(

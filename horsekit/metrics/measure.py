@@ -21,6 +21,7 @@ from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap, spearman
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
 from horsekit.metrics.texture import Texture, texture_of
+from horsekit.metrics.voice import Choir, VoiceMatch
 from horsekit.metrics.words import word_distance
 from horsekit.stage import CameraMove, Character, Light
 from horsekit.stage.speech import Speech
@@ -34,7 +35,7 @@ class Asked:
     """What a clip of one character was asked to show: who it is, how the camera moves and how the light falls.
 
     shown: the light in the reference picture, which should not be copied; line: what should be heard, in any
-    voice.
+    voice; choir, voice: the voices to tell apart, and the number of the one that should be heard.
     """
 
     character: Character
@@ -42,6 +43,8 @@ class Asked:
     light: Light
     shown: Light | None = None
     line: Speech | None = None
+    choir: Choir | None = None
+    voice: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Measures:
 
     camera, light: against what was asked for, None where nothing was; copied: how much nearer the light is to
     the reference's than to the one asked for, −2 to 2; words: distance from the line asked for, see words;
-    articulation: whether the mouth takes the shapes of that line.
+    articulation: whether the mouth takes the shapes of that line; voice: whether it is the right one.
     """
 
     identity: Identity
@@ -62,6 +65,7 @@ class Measures:
     words: float | None = None
     articulation: Articulation | None = None
     texture: Texture | None = None
+    voice: VoiceMatch | None = None
 
     def row(self) -> dict:
         """Plain values, for JSON."""
@@ -76,6 +80,7 @@ class Measures:
             "light": self.light,
             "texture": self.texture,
             "articulation": self.articulation,
+            "voice": self.voice,
         }
         seen |= {name: asdict(score) for name, score in scores.items() if score is not None}
         return {**seen, "sync": asdict(self.sync), "copied": self.copied, "words": self.words}
@@ -111,6 +116,7 @@ FIGURES = (
     Figure("closures", "sync: lips shut where /p b m/ is heard", "%", "{:.0f}", "as the renderer"),
     Figure("shapes", "sync: right mouth shape of 3 at phonemes' centres", "%", "{:.0f}", "as the renderer"),
     Figure("words", "words: distance from the line asked for", "", "{:.3f}", "< shuffled"),
+    Figure("voice", "voice: the right one of 20", "%", "{:.0f}", "≥ 80"),
     Figure("camera", "camera: the right one of 16 moves", "%", "{:.0f}", "≥ 85"),
     Figure("camera_speed", "camera: the right speed, of right moves", "%", "{:.0f}"),
     Figure("camera_gain", "camera: median gain, way made over asked", "", "{:.2f}", "0.8 to 1.2"),
@@ -171,6 +177,7 @@ class Arm:
             "closures": bootstrap([100.0 * v for v in _known(s.closures for s in said)]),
             "shapes": bootstrap([100.0 * s.shapes for s in said]),
             "words": bootstrap(_known(m.words for m in self.clips)),
+            "voice": bootstrap([100.0 * v.found for v in _known(m.voice for m in self.clips)]),
             **self._camera(),
             **self._light(),
             **self._texture(),
@@ -227,7 +234,9 @@ class Arm:
 
     def reasons(self) -> dict[str, int]:
         """Why clips were unusable, and how many."""
-        parts = [(m.identity, m.sync, m.camera, m.light, m.texture, m.articulation) for m in self.clips]
+        parts = [
+            (m.identity, m.sync, m.camera, m.light, m.texture, m.articulation, m.voice) for m in self.clips
+        ]
         found = [
             part.reason for of in (*parts, self.pairs) for part in of if part is not None and part.reason
         ]
@@ -307,6 +316,8 @@ def _directed(clip: Clip, mouth: MouthTrace, asked: Asked) -> dict:
         heard = word_distance(clip.sound, asked.line.sound)
         found["words"] = NOTHING_HEARD if heard is None else heard
         found["articulation"] = articulation(mouth, clip, asked.line)
+    if asked.choir is not None:
+        found["voice"] = asked.choir.match(clip.sound, asked.voice)
     return found
 
 
