@@ -123,17 +123,25 @@ class Doctor:
             "--size", type=int, default=64, help="side of a square of as many pixels as each keeps"
         )
         parser.add_argument(
+            "--face",
+            type=Path,
+            metavar="NETWORK",
+            help="for real footage: a face embedding (torch.export.save)",
+        )
+        parser.add_argument(
             "--report", type=Path, metavar="HTML", help="a page that shows every file as decoded"
         )
 
     def run(self, options: argparse.Namespace) -> None:
         from horsekit.dataset.folder import LATENTS, LatentCache
         from horsekit.doctor import examine
+        from horsekit.metrics.networks import load_network
         from horsekit.pipeline import resolve_model
         from horsekit.tokenizers import load_tokenizers
 
         tokenizers = load_tokenizers(resolve_model(options.model))
-        diagnosis = examine(options.folder, LatentCache(ROOT / LATENTS, tokenizers, options.size))
+        face = load_network(options.face, "face") if options.face else None
+        diagnosis = examine(options.folder, LatentCache(ROOT / LATENTS, tokenizers, options.size), face)
         print(diagnosis.table())
         if options.report:
             print(diagnosis.save(options.report))

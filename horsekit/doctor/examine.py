@@ -7,10 +7,11 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from horsekit import clock
@@ -25,34 +26,36 @@ from horsekit.character import (
 )
 from horsekit.dataset.folder import LatentCache, is_picture
 from horsekit.doctor.diagnosis import Diagnosis, Examined, Finding
+from horsekit.doctor.faces import Watch
 from horsekit.doctor.measures import QUIET, blur_effect, difference_hash, heard
 from horsekit.media import Clip, MediaError, Picture, replacing
-from horsekit.metrics import trained
-from horsekit.metrics.identity import LEAST_FACES, distances
+from horsekit.metrics.identity import LEAST_FACES
 from horsekit.prompt import mentions
 
 CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi"}
 LATE = 80.0  # ms between picture and sound from which people notice (ITU-R BT.1359)
 BLURRED = 0.55  # of the blur effect, 0 sharp to 1: above it, edges are not those of a camera in focus
+NOBODY = "no character is seen"
 ALIKE = 3  # bits of 64 in which the pictures of one and the same moment may differ
-ANOTHER = 1.2  # distance in standard deviations between pictures, beyond which they show two characters
 
 
-def examine(folder: Path | str, cache: LatentCache) -> Diagnosis:
+def examine(folder: Path | str, cache: LatentCache, face: nn.Module | None = None) -> Diagnosis:
     """Look at every file of a folder of clips and pictures, or of a brand character's, with a progress bar.
 
-    Captions in .txt files beside the clips are written into a metadata.jsonl first where there is none.
-    Errors: ValueError for what is no folder.
+    Captions in .txt files beside the clips are written into a metadata.jsonl first where there is none. face: for
+    footage that was not rendered, an embedding (metrics.networks) that knows the character by its references.
+    Errors: ValueError for what is no folder, or a face network without reference pictures.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; give one that holds clips or pictures")
+    watch = Watch(face, () if face is None else _reference_pictures(folder))
     findings: list[Finding] = []
     parts = [folder]
     if (folder / CARD).is_file():
         findings += _card(folder)
         parts = [folder / name for name in ("clips", "held_out") if (folder / name).is_dir()]
-        findings += _references(folder, cache)
+        findings += _references(folder, cache, watch)
     files: list[Examined] = []
     seen: list[tuple[str, str, int]] = []
     for part in parts:
@@ -62,13 +65,17 @@ def examine(folder: Path | str, cache: LatentCache) -> Diagnosis:
         for entry in tqdm(entries, desc=f"examine {part.name}", unit="file"):
             name = str(entry.path.relative_to(folder))
             try:
-                examined, moment = _examined(entry, name, cache)
+                examined, moment = _examined(entry, name, cache, watch)
             except (MediaError, ValueError) as error:
                 findings.append(Finding("error", name, str(error), _reencode(entry.path)))
                 continue
             files.append(examined)
             findings += _complaints(examined, entry)
             findings += _duplicates(entry.path, name, moment, seen)
+    if face is None and files and not any(examined.faces for examined in files):
+        findings = [finding for finding in findings if NOBODY not in finding.what]
+        what = f"{NOBODY} anywhere: horsekit's own reader knows rendered characters alone"
+        findings.append(Finding("warning", str(folder), what, f"horsekit doctor {folder} --face NETWORK.pt2"))
     if not files:
         listing = shlex.quote(str(parts[0] / METADATA))
         what = "nothing here can be trained on"
@@ -108,30 +115,41 @@ def _card(folder: Path) -> Iterator[Finding]:
     yield from (Finding("warning", CARD, concern, f"$EDITOR {place}") for concern in concerns)
 
 
-def _references(folder: Path, cache: LatentCache) -> Iterator[Finding]:
-    """Reference pictures that cannot be read, show nobody, or somebody else than the others."""
-    known: list[tuple[str, Path, Tensor]] = []
+def _reference_pictures(folder: Path) -> tuple[Picture, ...]:
+    """The reference pictures that can be read. Errors: ValueError where there is none."""
+    found = []
+    for path in _reference_files(folder):
+        with suppress(MediaError):
+            found.append(Picture.open(path))
+    if not found:
+        raise ValueError(f"{folder} has no reference pictures to know a face by; put some into references/")
+    return tuple(found)
+
+
+def _reference_files(folder: Path) -> list[Path]:
     place = folder / "references"
-    for path in _media(place) if place.is_dir() else []:
+    return _media(place) if place.is_dir() else []
+
+
+def _references(folder: Path, cache: LatentCache, watch: Watch) -> Iterator[Finding]:
+    """Reference pictures that cannot be read, show nobody, or somebody else than the others."""
+    known: list[tuple[Path, Picture]] = []
+    for path in _reference_files(folder):
         name = str(path.relative_to(folder))
         try:
             cache.reference(path)
-            reading = trained().reader.read(Picture.open(path).pixels[None])
+            picture = Picture.open(path)
         except (MediaError, ValueError) as error:
             yield Finding("error", name, str(error), _reencode(path))
             continue
-        if not reading.faces:
-            yield Finding("warning", name, "no character is seen in it", f"rm {shlex.quote(str(path))}")
+        if watch.network is None and not watch.share(picture.pixels[None]):
+            yield Finding("warning", name, f"{NOBODY} in it", f"rm {shlex.quote(str(path))}")
         else:
-            known.append((name, path, reading.character[0]))
-    if len(known) > 2:
-        points = torch.stack([point for _, _, point in known])
-        for k, (name, path, point) in enumerate(known):
-            others = torch.cat([points[:k], points[k + 1 :]])
-            if distances(point, others).median() > ANOTHER:
-                yield Finding(
-                    "warning", name, "it shows somebody else than the others", f"rm {shlex.quote(str(path))}"
-                )
+            known.append((path, picture))
+    for k in watch.strangers([picture for _, picture in known]):
+        path = known[k][0]
+        what = "it shows somebody else than the others"
+        yield Finding("warning", str(path.relative_to(folder)), what, f"rm {shlex.quote(str(path))}")
 
 
 def _entries(folder: Path, with_references: bool) -> tuple[list[CharacterClip], list[Finding]]:
@@ -160,26 +178,25 @@ def _entries(folder: Path, with_references: bool) -> tuple[list[CharacterClip], 
     return [entry for _, entry in entries], findings
 
 
-def _examined(entry: CharacterClip, name: str, cache: LatentCache) -> tuple[Examined, Tensor]:
+def _examined(entry: CharacterClip, name: str, cache: LatentCache, watch: Watch) -> tuple[Examined, Tensor]:
     """A file as the model will see it, and its middle frame [H, W, 3] as it was handed in."""
     if is_picture(entry):
         picture, latents = Picture.open(entry.path), cache.picture(entry.path)
         fitted = picture.fitted(*cache.size(*picture.pixels.shape[:2])).pixels[None]
         shown = Picture(cache.tokenizers.video.decode(latents[None])[0, 0])
-        faces = trained().reader.read(fitted).faces
+        faces = watch.share(picture.pixels[None] if watch.network else fitted)
         buckets = ((*latents.shape[:3], 0),)
         return Examined(name, entry.prompts[0], buckets, 0, blur_effect(fitted), faces, shown), fitted[0]
     clip, pieces = Clip.open(entry.path), cache.clip(entry.path)
     held = clip.conformed(*cache.size(*clip.frames.shape[1:3]))
     used = sum(clock.latent_frames(len(video)) for video, _ in pieces)
-    reading = trained().reader.read(held.frames)
     examined = Examined(
         name,
         entry.prompts[0],
         tuple((*video.shape[:3], 0 if audio is None else len(audio)) for video, audio in pieces),
         len(held.frames) - used,
         blur_effect(held.frames),
-        reading.faces,
+        watch.share(clip.frames if watch.network else held.frames),  # a network wants what detail there is
         _decoded(*pieces[0], cache),
         **(heard(held) if clip.has_sound else {}),
     )
@@ -218,7 +235,7 @@ def _complaints(examined: Examined, entry: CharacterClip) -> Iterator[Finding]:
             "warning", name, f"it is blurred ({examined.blur:.2f})", f"rm {path}  # or film it again"
         )
     if examined.faces < LEAST_FACES:
-        what = f"no character is seen in {1 - examined.faces:.0%} of it"
+        what = f"{NOBODY} in {1 - examined.faces:.0%} of it"
         yield Finding("warning", name, what, f"rm {path}  # and its line in {METADATA}")
 
 

@@ -5,6 +5,7 @@ of any size. F frames, N windows, E coordinates of an embedding, K offsets.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,11 +66,16 @@ def face_similarity(clip: Clip, pictures: list[Picture], network: nn.Module) -> 
 
     Clip and pictures are cut to the face. ValueError for no pictures.
     """
+    return face_similarities(clip.frames, pictures, network).mean().item()
+
+
+@torch.inference_mode()
+def face_similarities(frames: Tensor, pictures: Sequence[Picture], network: nn.Module) -> Tensor:
+    """Of each frame [F, H, W, 3] its mean cosine with the pictures, [F]. ValueError for no pictures."""
     if not pictures:
         raise ValueError("no pictures of the face; give at least one")
-    seen = _embedded(clip.frames, network)
     known = torch.cat([_embedded(picture.pixels[None], network) for picture in pictures])
-    return (seen @ known.T).mean().item()
+    return (_embedded(frames, network) @ known.T).mean(1)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from horsekit import cli
 from horsekit.character import CARD, METADATA
 from horsekit.dataset.folder import LatentCache
 from horsekit.doctor import blur_effect, difference_hash, examine
+from horsekit.doctor.faces import Watch
 from horsekit.media import Clip, Picture
 from horsekit.tokenizers import load_tokenizers
 
@@ -166,6 +167,38 @@ def test_a_character_is_examined_with_its_card_and_its_references(tmp_path, cach
     with pytest.raises(SystemExit):
         cli.main(["doctor", str(brand)])
     assert "Did you mean 'name'?" in capsys.readouterr().out
+
+
+def plain(colour: tuple[int, int, int], *shape: int) -> torch.Tensor:
+    return torch.tensor(colour, dtype=torch.uint8).expand(*shape, 48, 48, 3).clone()
+
+
+def test_of_real_footage_a_network_of_the_users_says_who_is_in_it(tmp_path, cache, capsys):
+    red, green = (255, 100, 100), (100, 255, 100)
+    (tmp_path / "references").mkdir()
+    for k, colour in enumerate((red, red, green)):
+        Picture(plain(colour)).save(tmp_path / "references" / f"{k}.png")
+    Clip.silent(torch.cat([plain(red, 5), plain(green, 15)])).save(listed(tmp_path, "x.mp4"))
+    Picture(plain(red)).save(listed(tmp_path, "y.png"))
+    (nobody,) = [f for f in examine(tmp_path, cache).findings if "no character" in f.what]
+    assert "rendered characters alone" in nobody.what and "--face" in nobody.fix
+
+    def colour(pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean((2, 3))
+
+    watch = Watch(colour, tuple(Picture(plain(c)) for c in (red, red)))
+    assert watch.share(torch.cat([plain(red, 5), plain(green, 15)])) == 0.25
+    assert watch.strangers([Picture(plain(c)) for c in (red, green, red, red)]) == [1]
+    assert watch.strangers([Picture(plain(c)) for c in (red, green)]) == []
+    (tmp_path / "references" / "2.png").unlink()
+    diagnosis = examine(tmp_path, cache, colour)
+    assert [f.faces for f in diagnosis.files] == [0.25, 1.0]
+    assert [f.file for f in diagnosis.findings if "no character is seen in 75% of it" in f.what] == ["x.mp4"]
+    shutil.rmtree(tmp_path / "references")
+    with pytest.raises(ValueError, match="no reference pictures to know a face by"):
+        examine(tmp_path, cache, colour)
+    assert cli.main(["doctor", str(tmp_path), "--face", str(tmp_path / "none.pt2")]) == 2
+    assert "give a file written by torch.export.save" in capsys.readouterr().err
 
 
 def test_the_command_exits_with_an_error_where_there_is_one(folder, capsys):
