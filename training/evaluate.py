@@ -25,7 +25,6 @@ from horsekit.engine.export import adapters_of
 from horsekit.media import Clip, Picture, Sound, contact_sheet
 from horsekit.metrics import (
     Asked,
-    Binding,
     Crowd,
     Report,
     binding_of,
@@ -96,7 +95,12 @@ def speech_of(who: int, seed: int, seconds: float, without: str = "") -> Sound:
 def choirs(first: int) -> list[Choir]:
     """The voices of the cast, twenty at a time."""
     groups = [range(k, min(k + CHOIR, len(cast()))) for k in range(0, len(cast()), CHOIR)]
-    return [Choir.of([speech_of(w, first + 100 * w + 99, CHOIR_SECONDS) for w in group]) for group in groups]
+    return [Choir.of([known_voice(w, first) for w in group]) for group in groups]
+
+
+def known_voice(who: int, first: int) -> Sound:
+    """What a voice of the cast is known by; other lines than are handed to the model."""
+    return speech_of(who, first + 100 * who + 99, CHOIR_SECONDS)
 
 
 def rendered(scripts: Sequence[Script], size: int) -> list[Clip]:
@@ -230,7 +234,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     measured = {
         name: replace(
             measure(clips, crowd, own, name, directions),
-            pairs=together.get(name, ()),
+            **together.get(name, {}),
             glosses=shining.get(name, ()),
         )
         for name, (clips, own, directions) in arms.items()
@@ -245,8 +249,8 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     return Report(f"{options.model} on held-out characters", measured, shown, facts)
 
 
-def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[Binding, ...]]:
-    """Clips of two characters in every arm: who is on which side."""
+def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
+    """Clips of two characters in every arm: who is on which side (`pairs`), and whose voice is heard (`duets`)."""
     scripts, pairs = draw_pairs(options.clips, options.seconds, options.seed)
     requests = ask(scripts, pairs, range(len(pairs)), options, pipeline.settings)
     sides = [
@@ -254,11 +258,17 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple
         for script, pair in zip(scripts, pairs, strict=True)
     ]
     takes = play(pipeline, scripts, requests, options.steps)
-    arms = {name: (clips, sides) for name, clips in takes.items()}
-    arms["shuffled"] = (takes["model"], [*sides[1:], sides[0]])
+    voices = [[known_voice(w, first_picture(options.seed)) for w in pair] for pair in pairs]
+    duos = [(Choir.of(of), s.speaker) if s.line else None for of, s in zip(voices, scripts, strict=True)]
+    arms = {name: (clips, sides, duos) for name, clips in takes.items()}
+    others = [duo and (duo[0], 1 - duo[1]) for duo in duos]
+    arms["shuffled"] = (takes["model"], [*sides[1:], sides[0]], others)
     return {
-        name: tuple(binding_of(clip, *of) for clip, of in zip(clips, wanted, strict=True))
-        for name, (clips, wanted) in arms.items()
+        name: {
+            "pairs": tuple(binding_of(clip, *of) for clip, of in zip(clips, wanted, strict=True)),
+            "duets": tuple(duo[0].match(c.sound, duo[1]) for c, duo in zip(clips, heard, strict=True) if duo),
+        }
+        for name, (clips, wanted, heard) in arms.items()
     }
 
 

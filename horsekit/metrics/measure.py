@@ -135,6 +135,7 @@ FIGURES = (
     Figure("copied", "copying: the reference's light over the one asked for", "", "{:+.2f}", "≤ 0"),
     Figure("binding", "two characters: each on its side", "%", "{:.0f}", "≥ 85"),
     Figure("leakage", "two characters: mean leakage, unusable as 0.5", "", "{:.2f}", "≤ 0.15"),
+    Figure("duet", "two characters: the speaker's voice, not the other's", "%", "{:.0f}", "≥ 80"),
 )
 
 
@@ -142,11 +143,13 @@ FIGURES = (
 class Arm:
     """The measures of C clips that were made in one way, and if any of clips with two characters and in all glosses.
 
-    glosses: the rank correlation of shine and gloss in each scene that was made matte, normal and oily.
+    duets: in each of the pairs with speech, whether the speaker's voice is heard and not the other's; glosses: the
+    rank correlation of shine and gloss in each scene that was made matte, normal and oily.
     """
 
     clips: tuple[Measures, ...]
     pairs: tuple[Binding, ...] = ()
+    duets: tuple[VoiceMatch, ...] = ()
     glosses: tuple[float, ...] = ()
 
     def figures(self) -> dict[str, Interval | None]:
@@ -183,6 +186,7 @@ class Arm:
             **self._texture(),
             "gloss": bootstrap(self.glosses),
             "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
+            "duet": bootstrap([100.0 * voice.found for voice in self.duets]),
             "leakage": bootstrap([0.5 if p.leakage is None else sum(p.leakage) / 2 for p in self.pairs]),
         }
 
@@ -238,7 +242,10 @@ class Arm:
             (m.identity, m.sync, m.camera, m.light, m.texture, m.articulation, m.voice) for m in self.clips
         ]
         found = [
-            part.reason for of in (*parts, self.pairs) for part in of if part is not None and part.reason
+            part.reason
+            for of in (*parts, self.pairs, self.duets)
+            for part in of
+            if part is not None and part.reason
         ]
         return {reason: found.count(reason) for reason in sorted(set(found))}
 

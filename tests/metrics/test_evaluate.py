@@ -63,7 +63,7 @@ def test_the_stage_in_the_models_place_is_as_good_as_the_renderer(evaluate, monk
     assert figures["model"]["top1"] > 80 > 20 > figures["shuffled"]["top1"]
     assert figures["model"]["abs_offset_all"] < figures["shuffled"]["abs_offset_all"]
     assert figures["model"]["words"] < 0.4 < figures["shuffled"]["words"]
-    for name in ("camera", "light", "binding", "closures", "shapes", "voice"):
+    for name in ("camera", "light", "binding", "closures", "shapes", "voice", "duet"):
         assert figures["model"][name] > 60 and figures["model"][name] > figures["shuffled"][name]
     report.save_json(tmp_path / "out.json")
     data = json.loads((tmp_path / "out.json").read_text())
