@@ -24,6 +24,7 @@ _FEATURES = Features(
         "audio": _NUMBERS,
         "audio_shape": _SHAPE,
         "prompts": List(Value("string")),
+        "described": List(Value("string")),
         "slots": _SHAPE,
         "references": _NUMBERS,
         "references_shape": _SHAPE,
@@ -81,6 +82,7 @@ class LatentDataset:
             },
             focus=focus,
             voices=_voices(row),
+            described=tuple(str(prompt) for prompt in row["described"]),
         )
 
 
@@ -107,6 +109,7 @@ def _row(sample: LatentSample) -> dict:
         "audio": _numbers(sample.audio),
         "audio_shape": [] if sample.audio is None else list(sample.audio.shape),
         "prompts": list(sample.prompts),
+        "described": list(sample.described),
         "slots": [slot for slot, _ in pictures],
         "references": _numbers(references),
         "references_shape": [] if references is None else list(references.shape),

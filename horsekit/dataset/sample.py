@@ -27,6 +27,7 @@ class LatentSample:
     """A clip in latents with its prompts and the pictures of its characters.
 
     video [T, h, w, C]; audio [N, C] or None for a clip without sound; prompts: wordings of the same clip;
+    described: prompts that describe the characters in place of naming pictures of them, for when none are given;
     references: for each slot (1, 2, ...) as the prompts number it, latents [R, h, w, C] of that character;
     focus: [T, h, w] in 0..1, how much each latent shows of the lips, or None where that is unknown; voices: for
     each slot, audio latents [N, C] of that character saying something else.
@@ -38,6 +39,7 @@ class LatentSample:
     references: dict[int, Tensor] = field(default_factory=dict)
     focus: Tensor | None = None
     voices: dict[int, Tensor] = field(default_factory=dict)
+    described: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,10 @@ class Recipe:
         """Draw a task for the sample and lay its tokens out."""
         slots = self._draw_slots(sample, generator)
         segments = self._clip_segments(sample, generator)
-        segments.append(self._text(sample, slots, text, generator))
-        if not _chance(self.reference_drop, generator):
+        unknown = _chance(self.reference_drop, generator)
+        prompts = sample.described if unknown and sample.described else sample.prompts
+        segments.append(self._text(prompts, slots, text, generator))
+        if not unknown:
             segments += self._references(sample, slots, generator)
         if sample.voices and not _chance(self.voice_drop, generator):
             segments += [voice_segment(voice, slots[own]) for own, voice in sample.voices.items()]
@@ -116,11 +120,11 @@ class Recipe:
         return segments
 
     def _text(
-        self, sample: LatentSample, slots: dict[int, int], text: TextTokenizer, generator: torch.Generator
+        self, prompts: tuple[str, ...], slots: dict[int, int], text: TextTokenizer, generator: torch.Generator
     ) -> Segment:
         if _chance(self.text_drop, generator):
             return text_segment(torch.tensor(text.empty))
-        prompt = sample.prompts[int(torch.randint(len(sample.prompts), (), generator=generator))]
+        prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
         ids = text.renumber(text.encode(prompt), slots)
         return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 

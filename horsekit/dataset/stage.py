@@ -6,7 +6,7 @@ much of who is who.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,7 +37,8 @@ class StagePlan:
     """What to render: clip i of a plan is a pure function of (first_seed + i, split, seconds, size).
 
     stills: one frame each, without sound, the mouth open or shut at random; portraits: reference pictures per
-    character; wordings: prompts per clip, the last with the time of its line; pairs: share of clips with two
+    character; wordings: prompts per clip, the last with the time of its line, or of a still with the characters alone;
+    pairs: share of clips with two
     characters in the shot. Errors: ValueError for a share outside 0 to 1.
     """
 
@@ -112,15 +113,14 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
             yield LatentSample(
                 video[row],
                 None if audio is None else audio[row],
-                tuple(_still_prompt(script, n) for n in numbers)
-                if plan.stills
-                else tuple(script.prompt(n, timed=n == numbers[-1]) for n in numbers),
+                _prompts(script, numbers, plan.stills),
                 {
                     slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
                     for slot, character in enumerate(script.characters, start=1)
                 },
                 focus[row],
                 {} if plan.stills else _voices(plan, script, seed, tokenizers),
+                _described(script, numbers[0], plan.stills),
             )
 
 
@@ -147,9 +147,28 @@ def _still_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> 
     return video, None, torch.stack([lip_shares(view.mouth_box / size, video.shape[1:4]) for view in views])
 
 
-def _still_prompt(script: Script, number: int) -> str:
+def _prompts(script: Script, numbers: Sequence[int], still: bool) -> tuple[str, ...]:
+    """A shot in words, several times over."""
+    *others, last = numbers
+    if not still:
+        return (*(script.prompt(n) for n in others), script.prompt(last, timed=True))
+    # of a still the last says no more than who is where: a short way to what the numbers of pictures mean
+    return (
+        *(_still_prompt(script, n) for n in others),
+        Prompt.of({"subject": script.layers(last)["subject"]}).text(),
+    )
+
+
+def _described(script: Script, number: int, still: bool) -> tuple[str, ...]:
+    """A shot in words that do without pictures of its characters."""
+    if still:
+        return (_still_prompt(script, number, references=False),)
+    return (script.prompt(number, references=False),)
+
+
+def _still_prompt(script: Script, number: int, references: bool = True) -> str:
     """What can be seen of a shot in one frame, in words."""
-    layers = script.layers(number)
+    layers = script.layers(number, references)
     return Prompt.of({name: layers[name] for name in ("subject", "camera", "light", "setting")}).text()
 
 

@@ -55,6 +55,22 @@ def test_slots_are_shuffled_and_one_to_three_pictures_are_shown(drawn):
     assert counts == {1, 2, 3}
 
 
+def test_without_pictures_the_words_describe_the_character(words):
+    described = replace(sample(), described=("a red one is singing now",))
+    cases = (
+        (1, described, described.described),
+        (1, sample(), sample().prompts),
+        (0, described, sample().prompts),
+    )
+    for drop, clip, prompts in cases:
+        recipe, said = replace(PLAIN, reference_drop=drop), [words.encode(prompt)[1:] for prompt in prompts]
+        for seed in range(5):
+            sequence = recipe.sequence(clip, words, torch.Generator().manual_seed(seed))
+            (text,) = part(sequence, Modality.TEXT)
+            assert text.values.tolist()[1:] in said  # the first is a mention, which is renumbered
+            assert bool(part(sequence, Modality.VIDEO, Role.REFERENCE)) != bool(drop)
+
+
 def test_voices_are_heard_in_the_slot_of_their_character_as_often_as_asked(words):
     speaking = replace(sample(), voices={1: torch.randn(8, 3)})
     heard = 0

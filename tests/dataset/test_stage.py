@@ -26,6 +26,11 @@ def test_a_plan_is_rendered_and_encoded_with_prompts_and_references(tmp_path, st
     assert {slot: len(voice) for slot, voice in sample.voices.items()} == (
         {} if stills else dict.fromkeys(sample.references, 40)
     )
+    assert sample.described and not any("[Image" in prompt for prompt in sample.described)
+    if stills:
+        assert "Camera" not in sample.prompts[-1] and len(sample.prompts[-1]) < min(
+            map(len, sample.prompts[:-1])
+        )
     assert sample.focus.shape == shape[:3] and 0.5 < sample.focus.sum((1, 2)).mean() <= 2
 
 
