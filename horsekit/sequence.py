@@ -47,7 +47,8 @@ class Segment:
 
     values: [N, C], or token ids [N] for text; coords: [N, 9] float32; slots: [N], 0 for no subject;
     generate: [N], false where the value is clean and stays; focus: [N] in 0..1, how much a token shows of what
-    has to be right above all, the lips; grid: (T, H, W) of video in patches.
+    has to be right above all, the lips; shows: [N] the slot of the subject that a token to be made shows, 0 for
+    none or unknown; grid: (T, H, W) of video in patches.
     """
 
     modality: Modality
@@ -57,6 +58,7 @@ class Segment:
     slots: Tensor
     generate: Tensor
     focus: Tensor
+    shows: Tensor
     grid: tuple[int, int, int] | None = None
 
     def __len__(self) -> int:
@@ -115,11 +117,12 @@ def video_segment(
     given: Tensor | None = None,
     patch: Patch = (1, 1, 1),
     focus: Tensor | None = None,
+    shows: Tensor | None = None,
 ) -> Segment:
     """Video latents [T, H, W, C]. given: which latent frames are clean, [T] bool, none unless told.
 
-    origin_latent: latents of the clip before this window, which then continues on the same clock; focus: the
-    segment's focus, as [T, H, W] of latents.
+    origin_latent: latents of the clip before this window, which then continues on the same clock; focus, shows:
+    the segment's, as [T, H, W] of latents.
     Errors: ValueError for latents of another shape, or that do not divide into patches.
     """
     if latents.ndim != 4:
@@ -136,6 +139,9 @@ def video_segment(
         torch.zeros(len(generate), dtype=torch.long),
         generate,
         torch.zeros(len(generate)) if focus is None else to_patches(focus[..., None], patch).amax(1),
+        torch.zeros(len(generate), dtype=torch.long)
+        if shows is None
+        else to_patches(shows[..., None], patch).mode(1).values,
         grid,
     )
 
@@ -167,6 +173,7 @@ def audio_segment(
         torch.zeros(count, dtype=torch.long),
         generate,
         torch.zeros(count),
+        torch.zeros(count, dtype=torch.long),
     )
 
 
@@ -201,6 +208,7 @@ def text_segment(
         torch.zeros(count, dtype=torch.long) if slots is None else slots,
         torch.zeros(count, dtype=torch.bool),
         torch.zeros(count),
+        torch.zeros(count, dtype=torch.long),
     )
 
 
@@ -237,6 +245,7 @@ def voice_segment(latents: Tensor, slot: int) -> Segment:
         torch.full((count,), slot, dtype=torch.long),
         torch.zeros(count, dtype=torch.bool),
         torch.zeros(count),
+        torch.zeros(count, dtype=torch.long),
     )
 
 
@@ -244,8 +253,8 @@ def voice_segment(latents: Tensor, slot: int) -> Segment:
 class Stream:
     """Tokens of several samples grouped by modality: all video rows, then all audio, then all text.
 
-    video [Nv, C], audio [Na, C], text ids [Nt] or states [Nt, C]; coords [S, 9], slots, generate, focus [S];
-    counts: (video, audio, text) tokens of each sample; grids: each sample's (T, H, W) of video in patches.
+    video [Nv, C], audio [Na, C], text ids [Nt] or states [Nt, C]; coords [S, 9], slots, generate, focus, shows
+    [S]; counts: (video, audio, text) tokens of each sample; grids: each sample's (T, H, W) of video in patches.
     """
 
     video: Tensor
@@ -255,6 +264,7 @@ class Stream:
     slots: Tensor
     generate: Tensor
     focus: Tensor
+    shows: Tensor
     counts: tuple[tuple[int, int, int], ...]
     grids: tuple[tuple[int, int, int] | None, ...]
 
@@ -307,7 +317,7 @@ class Stream:
 
     def to(self, device: torch.device | str) -> "Stream":
         """The same tokens on another device."""
-        moved = ("video", "audio", "text", "coords", "slots", "generate", "focus")
+        moved = ("video", "audio", "text", "coords", "slots", "generate", "focus", "shows")
         return replace(self, **{name: getattr(self, name).to(device) for name in moved})
 
 
@@ -400,6 +410,7 @@ def _stream(samples: list[list[Segment]]) -> Stream:
         slots=torch.cat([s.slots for s in ordered]),
         generate=torch.cat([s.generate for s in ordered]),
         focus=torch.cat([s.focus for s in ordered]),
+        shows=torch.cat([s.shows for s in ordered]),
         counts=counts,
         grids=tuple(own[0].grid if own else None for own in by_modality[Modality.VIDEO]),
     )

@@ -29,6 +29,7 @@ _FEATURES = Features(
         "references": _NUMBERS,
         "references_shape": _SHAPE,
         "focus": _NUMBERS,
+        "shows": List(Value("int8")),
         "voice_slots": _SHAPE,
         "voices": _NUMBERS,
         "voice_lengths": _SHAPE,
@@ -82,6 +83,7 @@ class LatentDataset:
             },
             focus=focus,
             voices=_voices(row),
+            shows=_tensor(row["shows"], row["video_shape"][:3]).long() if len(row["shows"]) else None,
             described=tuple(str(prompt) for prompt in row["described"]),
         )
 
@@ -114,6 +116,7 @@ def _row(sample: LatentSample) -> dict:
         "references": _numbers(references),
         "references_shape": [] if references is None else list(references.shape),
         "focus": _numbers(sample.focus),
+        "shows": [] if sample.shows is None else sample.shows.flatten().tolist(),
         "voice_slots": list(sample.voices),
         "voices": _numbers(torch.cat([*sample.voices.values()]) if sample.voices else None),
         "voice_lengths": [len(voice) for voice in sample.voices.values()],

@@ -29,7 +29,8 @@ class LatentSample:
     video [T, h, w, C]; audio [N, C] or None for a clip without sound; prompts: wordings of the same clip;
     described: prompts that describe the characters in place of naming pictures of them, for when none are given;
     references: for each slot (1, 2, ...) as the prompts number it, latents [R, h, w, C] of that character;
-    focus: [T, h, w] in 0..1, how much each latent shows of the lips, or None where that is unknown; voices: for
+    focus: [T, h, w] in 0..1, how much each latent shows of the lips, or None where that is unknown; shows:
+    [T, h, w] whole numbers, the slot of the character that is there or nearest, or None; voices: for
     each slot, audio latents [N, C] of that character saying something else.
     """
 
@@ -40,6 +41,7 @@ class LatentSample:
     focus: Tensor | None = None
     voices: dict[int, Tensor] = field(default_factory=dict)
     described: tuple[str, ...] = ()
+    shows: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Recipe:
     def sequence(self, sample: LatentSample, text: TextTokenizer, generator: torch.Generator) -> Sequence:
         """Draw a task for the sample and lay its tokens out."""
         slots = self._draw_slots(sample, generator)
-        segments = self._clip_segments(sample, generator)
+        segments = self._clip_segments(sample, slots, generator)
         unknown = _chance(self.reference_drop, generator)
         prompts = sample.described if unknown and sample.described else sample.prompts
         segments.append(self._text(prompts, slots, text, generator))
@@ -96,7 +98,9 @@ class Recipe:
         order = torch.randperm(MAX_SLOTS, generator=generator)[: len(own)] + 1
         return dict(zip(own, order.tolist(), strict=True))
 
-    def _clip_segments(self, sample: LatentSample, generator: torch.Generator) -> list[Segment]:
+    def _clip_segments(
+        self, sample: LatentSample, slots: dict[int, int], generator: torch.Generator
+    ) -> list[Segment]:
         chances = torch.tensor(
             [self.image_to_video, self.audio_to_video, self.video_to_audio, self.continuation]
         ).cumsum(0)
@@ -114,7 +118,12 @@ class Recipe:
             prefix = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
             seen[:prefix] = True
             heard[: 4 * prefix - 3] = True
-        segments = [video_segment(sample.video, given=seen, focus=sample.focus)]
+        shows = None
+        if sample.shows is not None:
+            shows = torch.tensor([slots.get(own, 0) for own in range(int(sample.shows.max()) + 1)])[
+                sample.shows
+            ]
+        segments = [video_segment(sample.video, given=seen, focus=sample.focus, shows=shows)]
         if sample.audio is not None:
             segments.append(audio_segment(sample.audio, given=heard))
         return segments

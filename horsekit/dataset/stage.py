@@ -105,7 +105,7 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
     for start in range(0, len(seeds), RENDERED_TOGETHER):
         chunk = seeds[start : start + RENDERED_TOGETHER]
         scripts = [draw(plan, seed) for seed in chunk]
-        video, audio, focus = (_still_latents if plan.stills else _clip_latents)(
+        video, audio, boxes = (_still_latents if plan.stills else _clip_latents)(
             scripts, plan.size, tokenizers
         )
         for row, (script, seed) in enumerate(zip(scripts, chunk, strict=True)):
@@ -118,9 +118,10 @@ def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[
                     slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
                     for slot, character in enumerate(script.characters, start=1)
                 },
-                focus[row],
+                lip_shares(boxes[row], video.shape[1:4]),
                 {} if plan.stills else _voices(plan, script, seed, tokenizers),
                 _described(script, numbers[0], plan.stills),
+                nearest_subjects(boxes[row], video.shape[1:4]),
             )
 
 
@@ -131,20 +132,37 @@ def draw(plan: StagePlan, seed: int) -> Script:
     return Script.draw(seed, plan.split, seconds, characters=2 if pair else 1, speaking=speaking)
 
 
-def _clip_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, Tensor, Tensor]:
+def _clip_latents(
+    scripts: list[Script], size: int, tokenizers: Tokenizers
+) -> tuple[Tensor, Tensor, list[Tensor]]:
     takes = stage_batch(scripts, size)
     video = tokenizers.video.encode(torch.stack([clip.frames for clip, _ in takes]))
     audio = tokenizers.audio.encode(torch.stack([clip.waveform[:, 0] for clip, _ in takes]))
-    return video, audio, torch.stack([lip_shares(t.mouth_box / size, video.shape[1:4]) for _, t in takes])
+    return video, audio, [truth.mouth_box / size for _, truth in takes]
 
 
-def _still_latents(scripts: list[Script], size: int, tokenizers: Tokenizers) -> tuple[Tensor, None, Tensor]:
+def _still_latents(
+    scripts: list[Script], size: int, tokenizers: Tokenizers
+) -> tuple[Tensor, None, list[Tensor]]:
     mouths = [
         random_mouths(len(script.characters), generator(script.seed, "still"))[:, None] for script in scripts
     ]
     views = render([script.scene for script in scripts], mouths, size)
     video = tokenizers.video.encode(torch.stack([view.frames for view in views]))
-    return video, None, torch.stack([lip_shares(view.mouth_box / size, video.shape[1:4]) for view in views])
+    return video, None, [view.mouth_box / size for view in views]
+
+
+def nearest_subjects(boxes: Tensor, grid: Sequence[int]) -> Tensor:
+    """Of each latent of a grid (T, h, w) the slot of the character that it stands nearest to, from left to right.
+
+    boxes: as lip_shares. The characters stand side by side, so that height tells nothing.
+    """
+    middles = boxes[..., 0]
+    later = middles[:, 1:].unflatten(1, (grid[0] - 1, clock.FRAMES_PER_LATENT)).mean(-1)
+    middles = torch.cat([middles[:, :1], later], dim=1)  # [characters, T]
+    columns = (torch.arange(grid[2]) + 0.5) / grid[2]
+    nearest = (columns - middles[..., None]).abs().argmin(0) + 1
+    return nearest[:, None].expand(*grid)
 
 
 def _prompts(script: Script, numbers: Sequence[int], still: bool) -> tuple[str, ...]:

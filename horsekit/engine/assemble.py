@@ -51,6 +51,7 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
         first_weight=config.objective.first_weight,
         lips_weight=config.objective.lips_weight,
         lips=lips,
+        binding_weight=config.objective.binding_weight,
         apart=config.objective.apart,
         predicts=predicts,
     )

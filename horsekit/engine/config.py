@@ -108,6 +108,7 @@ class ObjectiveConfig(Section):
     audio_weight: Annotated[float, Field(ge=0)] = 0.5
     first_weight: Positive = 1.0
     lips_weight: Annotated[float, Field(ge=0)] = 0.0
+    binding_weight: Annotated[float, Field(ge=0)] = 0.0
     apart: Share = 0.0
 
 

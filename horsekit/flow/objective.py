@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from horsekit.flow.prediction import to_velocity
 from horsekit.flow.schedule import training_levels
@@ -50,8 +51,10 @@ class Objective:
     let the channels that carry more count for more; first_weight: how much a clip's first latent counts in the
     loss, which tells one frame in as many channels as others tell four, and sets what those go on from;
     lips_weight: how much it counts that lips open in time, as read along the directions `lips` [C, K], since
-    that is little of the picture and all that the sound tells of; apart: the share of samples whose sound has a
-    noise level of its own, so that either can be read from the other; predicts: what the model's output means
+    that is little of the picture and all that the sound tells of; binding_weight: how much it counts that a token
+    of the picture carries the tag of the subject that it shows, without which it cannot tell whose references are
+    its own (after the localisation loss of FastComposer, arXiv 2305.10431); apart: the share of samples whose sound
+    has a noise level of its own, so that either can be read from the other; predicts: what the model's output means
     (to_velocity).
     """
 
@@ -61,6 +64,7 @@ class Objective:
     first_weight: float = 1.0
     lips_weight: float = 0.0
     lips: Tensor | None = None
+    binding_weight: float = 0.0
     apart: float = 0.0
     predicts: str = "velocity"
 
@@ -106,6 +110,8 @@ class Objective:
         total = self._weighted(video_error, stream) + self.audio_weight * audio
         if self.lips_weight:
             total = total + self.lips_weight * self._of_lips(left[0] * noisy.levels[0], stream)
+        if self.binding_weight:
+            total = total + self.binding_weight * self._of_tags(output.tags, stream)
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):
                 raise ValueError(
@@ -157,6 +163,19 @@ class Objective:
         opening = (sums / shares.clamp(min=LEAST_LIPS)[:, None]).unflatten(0, (samples, latents)) * seen
         moved = (opening - opening.sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)) * seen
         return moved.square().mean(-1).sum() / seen.sum().clamp(min=1)
+
+    @staticmethod
+    def _of_tags(tags: Tensor | None, stream: Stream) -> Tensor:
+        """Cross-entropy of the tags of tokens that are to be made, where it is known whom they show."""
+        if tags is None:
+            raise ValueError(
+                "binding_weight is not 0, and the model has no slots; set objective.binding_weight=0"
+            )
+        rows = stream.modality == Modality.VIDEO
+        known = stream.generate[rows] & (stream.shows[rows] > 0)
+        if not known.any():
+            return tags.sum() * 0
+        return functional.cross_entropy(tags[known].float(), stream.shows[rows][known] - 1)
 
     @staticmethod
     def _mean(error: Tensor, stream: Stream, modality: Modality, levels: Tensor) -> tuple[Tensor, Tensor]:

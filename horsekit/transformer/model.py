@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,10 +25,15 @@ from horsekit.transformer.layers import (
 
 
 class Prediction(NamedTuple):
-    """Of every token to make, in the meaning of config.predicts: video [Nv, C], audio [Na, C], float32."""
+    """Of every token to make, in the meaning of config.predicts: video [Nv, C], audio [Na, C], float32.
+
+    tags [Nv, slots], of a model with slots: logits of whose picture a video token takes itself for, by how much of
+    each slot's vector it carries half-way through the layers.
+    """
 
     video: Tensor
     audio: Tensor
+    tags: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,13 +158,21 @@ class UnifiedTransformer(nn.Module):
         stream = batch.main
         plan = self._layout(stream, memory, batch.owners)
         x = self.adapter(stream)
+        tags = None
         for index, layer in enumerate(self.block.layers):
             x, _ = self._run(layer, x, plan, memory.layers[index] if memory else None)
+            if self.config.num_slots and index == (self.config.num_layers - 1) // 2:
+                tags = self._tags(x[: stream.sizes[0]])
         video, audio, _ = x.split(stream.sizes)
         return Prediction(
             self.final_linear_video(self.final_norm_video(video)),
             self.final_linear_audio(self.final_norm_audio(audio)),
+            tags,
         )
+
+    def _tags(self, x: Tensor) -> Tensor:
+        unit = F.rms_norm(x, x.shape[-1:])
+        return unit @ self.adapter.slot_embedder.weight[1:].T / self.config.hidden_size**0.5
 
     def _layout(self, stream: Stream, memory: Memory | None = None, owners: tuple[int, ...] = ()) -> Layout:
         radius = self.config.frame_receptive_field if self.config.local_attn_layers else -1

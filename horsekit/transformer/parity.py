@@ -79,7 +79,8 @@ def measure(folder: Path) -> dict[str, bool | float]:
 def _velocity_errors(
     model: UnifiedTransformer, batch: Batch, stored: dict[str, Tensor], prefix: str
 ) -> dict[str, float]:
-    video, audio = unpack(batch, *model(batch), model.config.patch)[0]
+    made = model(batch)
+    video, audio = unpack(batch, made.video, made.audio, model.config.patch)[0]
     return {
         f"{prefix}video_velocity_error": relative_error(video.permute(3, 0, 1, 2), stored["video_velocity"]),
         f"{prefix}audio_velocity_error": relative_error(audio, stored["audio_velocity"]),
@@ -89,7 +90,8 @@ def _velocity_errors(
 def _backend_difference(model: UnifiedTransformer, batch: Batch) -> float:
     outputs = []
     for model.attention_backend in ("sdpa", "dense"):
-        outputs.append(torch.cat([part.flatten() for part in model(batch)]))
+        made = model(batch)
+        outputs.append(torch.cat([made.video.flatten(), made.audio.flatten()]))
     return float((outputs[0] - outputs[1]).abs().max())
 
 

@@ -71,6 +71,19 @@ def test_without_pictures_the_words_describe_the_character(words):
             assert bool(part(sequence, Modality.VIDEO, Role.REFERENCE)) != bool(drop)
 
 
+def test_a_token_shows_the_slot_that_its_character_was_given(words):
+    pair = replace(
+        sample(),
+        references={k: torch.randn(1, 2, 2, 6) for k in (1, 2)},
+        shows=torch.tensor([1, 2]).expand(5, 2, 2).clone(),
+    )
+    for seed in range(5):
+        sequence = PLAIN.sequence(pair, words, torch.Generator().manual_seed(seed))
+        video, first, second = part(sequence, Modality.VIDEO)
+        assert video.shows.tolist() == [int(first.slots[0]), int(second.slots[0])] * 10
+    assert not any(s.shows.any() for s in PLAIN.sequence(sample(), words, torch.Generator()).segments)
+
+
 def test_voices_are_heard_in_the_slot_of_their_character_as_often_as_asked(words):
     speaking = replace(sample(), voices={1: torch.randn(8, 3)})
     heard = 0

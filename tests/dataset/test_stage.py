@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from horsekit.dataset.latents import LatentDataset
-from horsekit.dataset.stage import StagePlan, build, check_plan, draw, main
+from horsekit.dataset.stage import StagePlan, build, check_plan, draw, main, nearest_subjects
 from horsekit.tokenizers import VideoTokenizer, load_tokenizers
 
 TOKENIZERS = Path("horsekit/weights/horse-tiny")
@@ -31,7 +31,17 @@ def test_a_plan_is_rendered_and_encoded_with_prompts_and_references(tmp_path, st
         assert "Camera" not in sample.prompts[-1] and len(sample.prompts[-1]) < min(
             map(len, sample.prompts[:-1])
         )
+    assert sample.shows.shape == shape[:3] and set(sample.shows.unique().tolist()) <= set(sample.references)
     assert sample.focus.shape == shape[:3] and 0.5 < sample.focus.sum((1, 2)).mean() <= 2
+
+
+def test_a_latent_belongs_to_whom_it_stands_nearest_to():
+    boxes = torch.zeros(2, 9, 4)
+    boxes[0, :, 0] = torch.tensor([0.2] + [0.3] * 4 + [0.7] * 4)
+    boxes[1, :, 0] = torch.tensor([0.8] + [0.6] * 4 + [0.2] * 4)
+    found = nearest_subjects(boxes, (3, 2, 4))
+    assert found[:, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [2, 2, 1, 1]]
+    assert (found[:, 0] == found[:, 1]).all() and (nearest_subjects(boxes[:1], (3, 2, 4)) == 1).all()
 
 
 @pytest.mark.parametrize(("pairs", "least", "most"), [(0.0, 0, 0), (0.5, 35, 65), (1.0, 100, 100)])

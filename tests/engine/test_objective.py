@@ -9,6 +9,7 @@ import torch
 from horsekit.dataset.sample import Recipe
 from horsekit.flow import Objective, training_levels
 from horsekit.sequence import Modality, pack
+from horsekit.transformer.model import Prediction
 
 
 @pytest.mark.parametrize("predicts", ["velocity", "residual"])
@@ -75,6 +76,27 @@ def test_lips_that_open_otherwise_than_they_should_count_and_constant_errors_do_
     torch.testing.assert_close(losses.video, left.square().mean())
     constant = torch.ones_like(left) * torch.arange(left.shape[1])
     assert objective._of_lips(constant, stream) < 1e-6
+
+
+def test_a_token_should_carry_the_tag_of_whom_it_shows(tmp_path):
+    batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
+    stream = batch.main
+    rows = stream.modality == Modality.VIDEO
+    count, source = int(rows.sum()), torch.Generator().manual_seed(1)
+    shows = torch.zeros(len(stream.shows), dtype=torch.long)
+    shows[rows] = torch.randint(3, (count,), generator=source)  # of some it is not known
+    stream = replace(stream, shows=shows)
+    tags = torch.randn(count, 4, generator=source)
+    noise = lambda b: Prediction(0 * b.main.video, 0 * b.main.audio, tags)  # noqa: E731
+    losses = Objective(audio_weight=0, binding_weight=2.0)(noise, batch.replace(main=stream), source)
+    known = [(row, int(who)) for row, who in enumerate(shows[rows]) if who and stream.generate[rows][row]]
+    expected = -torch.stack([tags[row].log_softmax(0)[who - 1] for row, who in known]).mean()
+    torch.testing.assert_close(losses.total - losses.video, 2 * expected)
+    assert Objective(audio_weight=0, binding_weight=2.0)(
+        noise, batch, source
+    ).total.isfinite()  # nothing known
+    with pytest.raises(ValueError, match="the model has no slots"):
+        Objective(binding_weight=1.0)(lambda b: Prediction(b.main.video, b.main.audio), batch, source)
 
 
 def test_what_is_not_there_has_no_loss(tmp_path):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,6 +145,17 @@ def test_a_slot_ties_a_picture_to_its_mention():
     *rest, text, picture = base.segments
     unmentioned = Sequence((*rest, text_segment(text.values), picture))
     assert not torch.allclose(outputs(model, [base])[0], outputs(model, [unmentioned])[0], atol=1e-4)
+
+
+def test_tags_are_of_video_tokens_by_slot_and_teach_the_slots():
+    model, batch = lively(), pack([sample(0, pictures=1), sample(1)])
+    tags = model(batch).tags
+    assert tags.shape == (len(batch.main.video), SMALL.num_slots)
+    tags.square().sum().backward()
+    gradient = model.adapter.slot_embedder.weight.grad
+    assert gradient[1:].abs().amin() > 0 and not gradient[0].any()
+    plain = UnifiedTransformer(replace(SMALL, num_slots=0))
+    assert plain(pack([sample(1)])).tags is None
 
 
 def test_moving_a_window_along_the_clock_changes_nothing():
