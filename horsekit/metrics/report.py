@@ -61,6 +61,7 @@ class Report:
                     "clips": [m.row() for m in arm.clips],
                     "glosses": list(arm.glosses),
                     "pairs": [asdict(pair) for pair in arm.pairs],
+                    "duets": [asdict(duet) for duet in arm.duets],
                 }
                 for name, arm in self.arms.items()
             },
