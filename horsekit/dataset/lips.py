@@ -36,8 +36,12 @@ def lip_shares(boxes: Tensor, grid: Sequence[int]) -> Tensor:
         edges = torch.arange(cells + 1) / cells
         shares.append(((edges - middle) / extent + 0.5).clamp(0, 1).diff(dim=-1))
     frames = (shares[0][..., None] * shares[1][..., None, :]).sum(0).clamp(max=1)
-    later = frames[1:].unflatten(0, (grid[0] - 1, clock.FRAMES_PER_LATENT))
-    return torch.cat([frames[:1], later.mean(1)])
+    return latent_means(frames)
+
+
+def latent_means(frames: Tensor) -> Tensor:
+    """Values of frames [F, ...] by latents [T, ...]: the first frame's own, then the mean of every four."""
+    return torch.cat([frames[:1], frames[1:].unflatten(0, (-1, clock.FRAMES_PER_LATENT)).mean(1)])
 
 
 def lip_directions(video: Tensor, focus: Tensor, aperture: Tensor) -> tuple[Tensor, Tensor]:

@@ -118,12 +118,11 @@ class Recipe:
             prefix = int(torch.randint(2, 2 + latents // 2, (), generator=generator))
             seen[:prefix] = True
             heard[: 4 * prefix - 3] = True
-        shows = None
-        if sample.shows is not None:
-            shows = torch.tensor([slots.get(own, 0) for own in range(int(sample.shows.max()) + 1)])[
-                sample.shows
-            ]
-        segments = [video_segment(sample.video, given=seen, focus=sample.focus, shows=shows)]
+        segments = [
+            video_segment(
+                sample.video, given=seen, focus=sample.focus, shows=_renumbered(sample.shows, slots)
+            )
+        ]
         if sample.audio is not None:
             segments.append(audio_segment(sample.audio, given=heard))
         return segments
@@ -152,6 +151,12 @@ class Recipe:
                 noise = torch.randn(latents.shape, generator=generator)
                 segments.append(reference_segment(latents + self.reference_noise * noise, slots[own], index))
         return segments
+
+
+def _renumbered(shows: Tensor | None, slots: dict[int, int]) -> Tensor | None:
+    if shows is None:
+        return None
+    return torch.tensor([slots.get(own, 0) for own in range(int(shows.max()) + 1)])[shows]
 
 
 def _chance(probability: float, generator: torch.Generator) -> bool:

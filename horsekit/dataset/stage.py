@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from horsekit import clock
 from horsekit.dataset.latents import write_shard
-from horsekit.dataset.lips import lip_shares
+from horsekit.dataset.lips import latent_means, lip_shares
 from horsekit.dataset.sample import LatentSample
 from horsekit.media import replacing
 from horsekit.prompt import Prompt
@@ -157,9 +157,7 @@ def nearest_subjects(boxes: Tensor, grid: Sequence[int]) -> Tensor:
 
     boxes: as lip_shares. The characters stand side by side, so that height tells nothing.
     """
-    middles = boxes[..., 0]
-    later = middles[:, 1:].unflatten(1, (grid[0] - 1, clock.FRAMES_PER_LATENT)).mean(-1)
-    middles = torch.cat([middles[:, :1], later], dim=1)  # [characters, T]
+    middles = latent_means(boxes[..., 0].T).T  # [characters, T]
     columns = (torch.arange(grid[2]) + 0.5) / grid[2]
     nearest = (columns - middles[..., None]).abs().argmin(0) + 1
     return nearest[:, None].expand(*grid)

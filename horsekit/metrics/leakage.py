@@ -177,6 +177,8 @@ def _trials(
     pictures = brand.pictures()[:PICTURES]
     who = point(brand.pictures())
     crowd = Crowd.around(brand.pictures()).points
+    everywhere = torch.ones_like(who, dtype=torch.bool)
+    ways = [_way(who, point(one.pictures()), everywhere) for one in beside]
     prompts = [prompt for clip in brand.held_out for prompt in clip.prompts] or [
         *brand.card.regression_prompts
     ]
@@ -185,10 +187,8 @@ def _trials(
         other = script.characters[0]
         if prompts:
             own = {"own": _error_to(who), "copied": _likeness_to(pictures[0])}
-            if beside:
-                everywhere = torch.ones_like(who, dtype=torch.bool)
-                ways = [_way(who, point(one.pictures()), everywhere) for one in beside]
-                own["mixed"] = lambda clip, reading, ways=ways: max(way(clip, reading) for way in ways)
+            if ways:
+                own["mixed"] = lambda clip, reading: max(way(clip, reading) for way in ways)
             yield Trial(
                 Request(prompts[k % len(prompts)], [pictures], seed=seed + k, voices=[brand.voice]), own
             )
@@ -199,7 +199,7 @@ def _trials(
         theirs = [Picture(portrait(other, 1_000 * (seed + k) + n, SIZE)) for n in range(PICTURES)]
         figures = {
             "others": _error_to(embed(other)),
-            "toward": _way(embed(other), who, torch.ones_like(who, dtype=torch.bool)),
+            "toward": _way(embed(other), who, everywhere),
             "camera": lambda clip, _, move=script.camera: float(camera_score(camera_of(clip), move).right),
             "width": lambda clip, _, other=other: texture_of(clip, other, camera_of(clip)).width or 0.0,
         }

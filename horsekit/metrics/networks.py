@@ -66,16 +66,16 @@ def face_similarity(clip: Clip, pictures: list[Picture], network: nn.Module) -> 
 
     Clip and pictures are cut to the face. ValueError for no pictures.
     """
-    return face_similarities(clip.frames, pictures, network).mean().item()
+    return face_cosines(clip.frames, pictures, network).mean().item()
 
 
 @torch.inference_mode()
-def face_similarities(frames: Tensor, pictures: Sequence[Picture], network: nn.Module) -> Tensor:
-    """Of each frame [F, H, W, 3] its mean cosine with the pictures, [F]. ValueError for no pictures."""
+def face_cosines(frames: Tensor, pictures: Sequence[Picture], network: nn.Module) -> Tensor:
+    """Of each frame [F, H, W, 3] its cosine with each of P pictures, [F, P]. ValueError for no pictures."""
     if not pictures:
         raise ValueError("no pictures of the face; give at least one")
     known = torch.cat([_embedded(picture.pixels[None], network) for picture in pictures])
-    return (_embedded(frames, network) @ known.T).mean(1)
+    return _embedded(frames, network) @ known.T
 
 
 @torch.inference_mode()
