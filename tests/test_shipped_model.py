@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from horsekit.dataset.latents import LatentDataset
+from horsekit.dataset.lips import load_lips
 from horsekit.dataset.sample import LatentSample, Recipe
 from horsekit.dataset.stage import StagePlan, build
 from horsekit.flow import Objective
@@ -14,7 +15,19 @@ from horsekit.tokenizers import load_tokenizers
 from horsekit.transformer import load_transformer
 
 SHIPPED = Path("horsekit/weights/horse-tiny")
+# what caches and the directions of the lips are kept under, on whatever machine
+DIGESTS = {"video": "ab1132d78c999406", "audio": "6c559aece9b2e66a"}
 KNOWN = Recipe(0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0)  # reference to video, one picture of each
+
+
+def test_tokenizers_are_known_by_the_same_digests_on_every_machine():
+    tokenizers = load_tokenizers(SHIPPED)
+    assert {name: getattr(tokenizers, name).digest for name in DIGESTS} == DIGESTS
+    for tokenizer in (tokenizers.video, tokenizers.audio):
+        stored = [*tokenizer.state_dict().values(), torch.tensor(tokenizer.arguments["balance"])]
+        for kept in tokenizer.encoder_state().values():  # what is computed from it differs in its last bits
+            assert any(kept.shape == value.shape and torch.equal(kept, value) for value in stored)
+    assert load_lips(SHIPPED, tokenizers).shape[0] == tokenizers.video.spec.dim
 
 
 def test_two_characters_stand_where_the_words_say(tmp_path):

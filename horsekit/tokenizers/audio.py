@@ -138,9 +138,10 @@ class AudioTokenizer(LatentTokenizer):
         return clock.audio_intervals(count, origin)
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The basis and the spread; the refiner may be trained further without making caches stale."""
+        """The basis and the balance; the refiner may be trained further without making caches stale."""
         basis = {k: v for k, v in self.state_dict().items() if k.startswith("basis.")}
-        return {**basis, "spread": self.spread}
+        # not the spread itself, whose last bits are the processor's
+        return {**basis, "balance": torch.tensor(self.arguments["balance"])}
 
 
 def spectrum(waveform: Tensor, window: Tensor) -> Tensor:

@@ -161,6 +161,7 @@ class VideoTokenizer(LatentTokenizer):
         return clock.video_intervals(count, origin)
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The bases and the spread; the refiner may be trained further without making caches stale."""
+        """The bases and the balance; the refiner may be trained further without making caches stale."""
         bases = {k: v for k, v in self.state_dict().items() if k.startswith(("first.", "later."))}
-        return {**bases, "spread": self.spread}
+        # not the spread itself, whose last bits are the processor's
+        return {**bases, "balance": torch.tensor(self.arguments["balance"])}
