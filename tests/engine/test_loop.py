@@ -9,6 +9,7 @@ import tiny_run
 import torch
 from safetensors.torch import load_file
 
+from horsekit.engine import precision
 from horsekit.engine.config import ROOT
 from horsekit.engine.log import read_log
 from horsekit.transformer import load_transformer
@@ -57,14 +58,26 @@ def test_it_learns_and_the_average_is_shipped(tmp_path):
         assert shipped[name].shape == parameter.shape
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_auto_precision_multiplies_in_bf16_only_where_that_is_fast(tmp_path, monkeypatch, fast):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: fast)
+@pytest.mark.parametrize(
+    ("matrix_units", "vector_units", "vendor", "fast"),
+    [
+        (True, True, "GenuineIntel", True),
+        (False, True, "GenuineIntel", False),
+        (False, True, "AuthenticAMD", True),
+        (False, False, "AuthenticAMD", False),
+    ],
+)
+def test_auto_precision_multiplies_in_bf16_only_where_that_is_fast(
+    tmp_path, monkeypatch, matrix_units, vector_units, vendor, fast
+):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: matrix_units)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vector_units)
+    monkeypatch.setattr(precision, "made_by", lambda: vendor)
     runs = {
-        precision: tiny_run.run(tiny_run.configured(tmp_path, name=precision, precision=precision))
-        for precision in ("auto", "bf16", "fp32")
+        kind: tiny_run.run(tiny_run.configured(tmp_path, name=kind, precision=kind))
+        for kind in ("auto", "bf16", "fp32")
     }
-    found = {precision: losses(result.folder) for precision, result in runs.items()}
+    found = {kind: losses(result.folder) for kind, result in runs.items()}
     assert found["auto"] == found["bf16" if fast else "fp32"]
     assert found["bf16"] != found["fp32"]
     assert found["bf16"] == pytest.approx(found["fp32"], rel=0.02)
