@@ -61,6 +61,9 @@ class Generate:
         parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
         parser.add_argument("--text-guidance", type=float, help="how closely to follow the prompt")
         parser.add_argument("--reference-guidance", type=float, help="how closely to follow the pictures")
+        parser.add_argument(
+            "--sync-guidance", type=float, help="how closely lips follow the clip's own sound"
+        )
         parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
         parser.add_argument(
             "--adapter",
@@ -83,8 +86,8 @@ class Generate:
         pipeline = Pipeline.from_pretrained(options.model)
         if options.adapter:
             pipeline.adapt(*(weighted(words) for words in options.adapter))
-        chosen = {"text": options.text_guidance, "reference": options.reference_guidance}
-        guidance = replace(pipeline.settings.guidance, **{k: v for k, v in chosen.items() if v is not None})
+        asked = {name: getattr(options, f"{name}_guidance") for name in ("text", "reference", "sync")}
+        guidance = replace(pipeline.settings.guidance, **{k: v for k, v in asked.items() if v is not None})
         media = {"sound": Sound, "film": Clip, "before": Clip}
         handed = {name: getattr(options, name) for name in media}
         opened = {name: path and media[name].open(path) for name, path in handed.items()}

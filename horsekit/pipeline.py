@@ -18,7 +18,7 @@ from horsekit.character import concerns
 from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, schedule, to_velocity
 from horsekit.media import Clip, Sound
 from horsekit.request import Canvas, Request, open_canvas
-from horsekit.sequence import Modality, pack, text_segment, unpack
+from horsekit.sequence import Modality, Stream, pack, text_segment, unpack
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 from horsekit.transformer import UnifiedTransformer, load_transformer
@@ -161,17 +161,21 @@ class Pipeline:
         """Video and audio latents of one window of each canvas."""
         sequences = [canvas.sequence(s, self.tokenizers) for canvas, s in zip(canvases, spans, strict=True)]
         pictured, heard = (any(of) for of in zip(*((c.pictures, c.voices) for c in canvases), strict=True))
+        start = pack(sequences).main
+        masks = [start.generate[start.modality == m, None] for m in (Modality.VIDEO, Modality.AUDIO)]
+        if not masks[0].any():
+            guidance = replace(guidance, sync=1.0)
         branches = guidance.branches(pictured, heard)
         batches = [pack([self._told(s, b) for s in sequences]) for b in branches]
         memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
-        start = batches[0].main
-        masks = [start.generate[start.modality == m, None] for m in (Modality.VIDEO, Modality.AUDIO)]
         spreads = (self.tokenizers.video.spread, self.tokenizers.audio.spread)
+        noise = self._noise(start, [canvas.noise for canvas in canvases])
 
         def velocity(state: tuple[Tensor, ...], sigma: float) -> tuple[Tensor, ...]:
             parts = []
-            for batch, memory in zip(batches, memories, strict=True):
-                moved = batch.replace(main=batch.main.replace(video=state[0], audio=state[1]))
+            for branch, batch, memory in zip(branches, batches, memories, strict=True):
+                sound = state[1] if branch.sound else noise[1]
+                moved = batch.replace(main=batch.main.replace(video=state[0], audio=sound))
                 made = self.transformer(moved, memory)
                 velocities = (
                     to_velocity(self.transformer.config.predicts, output, tokens, sigma, spread) * mask
@@ -182,7 +186,8 @@ class Pipeline:
                 parts.append(tuple(velocities))
             return combine(branches, parts)
 
-        state = self._noise(start, [canvas.noise for canvas in canvases], masks)
+        clean = (start.video, start.audio)
+        state = tuple(torch.where(m, n, c) for m, n, c in zip(masks, noise, clean, strict=True))
         return unpack(batches[0], *SAMPLERS[self.settings.sampler](velocity, state, levels, report))
 
     def _preview(self, canvas: Canvas, span: tuple[int, int], step: Step) -> Clip:
@@ -209,19 +214,19 @@ class Pipeline:
         return TokenSequence((video, audio, words, *(part for part in known if told[part.modality])))
 
     @staticmethod
-    def _noise(stream, sources: Sequence[torch.Generator], masks: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Noise from each request's own seed where something is to be generated, the given tokens elsewhere.
+    def _noise(stream: Stream, sources: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Noise from each request's own seed, for every token of the picture and of the sound.
 
         Drawn for the picture of all, then for the sound, so that a clip is the same in any company.
         """
-        state = []
+        noise = []
         for place, clean in ((0, stream.video), (1, stream.audio)):
             draws = [
                 torch.randn(counts[place], clean.shape[1], generator=source)
                 for counts, source in zip(stream.counts, sources, strict=True)
             ]
-            state.append(torch.where(masks[place], torch.cat(draws).to(clean), clean))
-        return state[0], state[1]
+            noise.append(torch.cat(draws).to(clean))
+        return noise[0], noise[1]
 
 
 def resolve_model(name: str | Path) -> Path:

@@ -89,6 +89,35 @@ def test_a_voice_matters_and_can_be_guided_apart(pipeline):
     assert torch.equal(none.frames, silent.frames)
 
 
+def test_the_picture_alone_is_pulled_to_the_sound(pipeline):
+    asked = (PROMPT, [picture(0)], 0.32)
+    pull = Guidance(2.0, 1.5, sync=10.0)
+    plain, pulled = (pipeline.generate(*asked, steps=2, guidance=g) for g in (Guidance(2.0, 1.5), pull))
+    assert not torch.equal(plain.frames, pulled.frames)
+    # by the second of two steps the picture has not changed the sound, but for the rounding of the longer sum
+    torch.testing.assert_close(plain.waveform, pulled.waveform, rtol=1e-3, atol=0.01)
+    sounds = [speech(seed, 0.36) for seed in (0, 1)]
+    apart = [
+        torch.stack([pipeline.generate(*asked, sound=s, guidance=g).frames.float() for s in sounds])
+        for g in (Guidance(2.0, 1.5), pull)
+    ]
+    plain, pulled = ((a - b).square().mean() for a, b in apart)
+    assert pulled > 4 * plain, "another sound makes another picture, the more the stronger the pull"
+    request = Request(*asked)
+    together = pipeline.generate_many([Request("a quiet room.", (), 0.32, 1), request], guidance=pull)
+    alone = pipeline.generate_many([request], guidance=pull)[0]
+    assert (together[1].frames.float() - alone.frames.float()).abs().max() <= 1
+
+
+def test_a_film_keeps_its_picture_and_its_sound_is_not_pulled(pipeline):
+    film = pipeline.generate(PROMPT, [picture(0)], 0.32)
+    plain, pulled = (
+        pipeline.generate(PROMPT, [picture(0)], 0.32, film=film, guidance=Guidance(2.0, 1.5, sync=sync))
+        for sync in (1.0, 4.0)
+    )
+    assert torch.equal(plain.waveform, pulled.waveform) and torch.equal(pulled.frames, film.frames)
+
+
 def test_the_picture_and_the_words_matter(pipeline):
     base = pipeline.generate(PROMPT, [picture(0)], 0.32)
     other_picture = pipeline.generate(PROMPT, [picture(1)], 0.32)

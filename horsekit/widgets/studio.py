@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -78,6 +78,7 @@ class Studio(w.VBox):
         self.reference_guidance = _slider(
             w.FloatSlider, "Pictures", settings.guidance.reference, 0, 10, 0.5, ".1f"
         )
+        self.sync_guidance = _slider(w.FloatSlider, "Lips", settings.guidance.sync, 0, 10, 0.5, ".1f")
         self.seed = w.IntText(seed, description="Seed")
         self.dice = w.Button(icon="random", tooltip="Another seed")
         self.generate = w.Button(description="Generate", icon="play", button_style="primary")
@@ -115,7 +116,7 @@ class Studio(w.VBox):
                 self.seconds,
                 w.HBox([self.seed, self.dice]).add_class("hk-seed"),
                 w.Accordion(
-                    [w.VBox([self.steps, self.text_guidance, self.reference_guidance])],
+                    [w.VBox([self.steps, self.text_guidance, self.reference_guidance, self.sync_guidance])],
                     titles=("Quality and guidance",),
                     selected_index=None,
                 ),
@@ -141,7 +142,12 @@ class Studio(w.VBox):
             self.seconds.value,
             self.seed.value,
             self.steps.value,
-            Guidance(self.text_guidance.value, self.reference_guidance.value),
+            replace(
+                self.pipeline.settings.guidance,
+                text=self.text_guidance.value,
+                reference=self.reference_guidance.value,
+                sync=self.sync_guidance.value,
+            ),
         )
         self._complain("")
         self._stop.clear()
@@ -228,6 +234,7 @@ class Studio(w.VBox):
         self.prompt.value, self.seconds.value, self.seed.value = take.prompt, take.seconds, take.seed
         self.steps.value = take.steps
         self.text_guidance.value, self.reference_guidance.value = take.guidance.text, take.guidance.reference
+        self.sync_guidance.value = take.guidance.sync
         self.progress.value, self.status.value = self.progress.max, f"seed {take.seed}"
         self._show(take)
 

@@ -11,10 +11,13 @@ strength = st.floats(0, 30, allow_nan=False)
 
 
 @settings(deadline=None, max_examples=30)
-@given(strength, strength, strength, st.booleans(), st.booleans())
-def test_weights_sum_to_one_so_that_equal_branches_change_nothing(text, reference, voice, pictured, heard):
-    branches = Guidance(text, reference, voice).branches(pictured, heard)
-    assert sum(branch.weight for branch in branches) == pytest.approx(1)
+@given(strength, strength, strength, strength, st.booleans(), st.booleans())
+def test_weights_sum_to_one_so_that_equal_branches_change_nothing(
+    text, reference, voice, sync, pictured, heard
+):
+    branches = Guidance(text, reference, voice, sync).branches(pictured, heard)
+    for of in (0, 1):
+        assert sum(branch.weights[of] for branch in branches) == pytest.approx(1)
     velocity = (torch.tensor([1.0, -2.0]), torch.tensor([3.0]))
     video, audio = combine(branches, [velocity] * len(branches))
     torch.testing.assert_close(video, velocity[0], rtol=1e-4, atol=1e-4)
@@ -49,7 +52,19 @@ def test_strength_one_needs_a_single_forward():
     for pictured in (False, True):
         for heard in (False, True):
             (branch,) = Guidance(1, 1).branches(pictured, heard)
-            assert branch == (1, True, pictured, heard)
+            assert branch == ((1, 1), True, pictured, heard, True)
+
+
+def test_the_picture_alone_is_pulled_to_the_sound():
+    plain, pulled = (Guidance(text=3, reference=2, sync=sync).branches(True, True) for sync in (1, 4))
+    *told, deaf = pulled
+    assert [b[1:] for b in told] == [b[1:] for b in plain]
+    assert deaf == ((-3, 0), *told[-1][1:4], False)
+    heard, unheard = 5.0, 1.0
+    values = [(torch.tensor(heard if b.sound else unheard), torch.tensor(7.0)) for b in pulled]
+    video, audio = combine(pulled, values)
+    assert video.item() == pytest.approx(heard + 3 * (heard - unheard))
+    assert audio.item() == pytest.approx(7)
 
 
 def test_a_strength_out_of_range_is_named():

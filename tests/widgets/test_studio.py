@@ -25,7 +25,7 @@ def clip_of(value: int) -> Clip:
 class FakePipeline:
     """Takes as long per step as the test lets it, and remembers what it was asked for."""
 
-    settings = SimpleNamespace(steps=8, max_seconds=2.56, guidance=Guidance(3.0, 2.0))
+    settings = SimpleNamespace(steps=8, max_seconds=2.56, guidance=Guidance(3.0, 2.0, voice=1.5))
 
     def __init__(self) -> None:
         self.asked, self.steps_done, self.error = {}, 0, None
@@ -84,6 +84,7 @@ def make(studio) -> None:
 def test_generate_makes_the_clip_that_the_form_describes(studio, pipeline):
     studio.seconds.value, studio.seed.value, studio.steps.value = 0.96, 7, 5
     studio.text_guidance.value, studio.reference_guidance.value = 4.0, 1.5
+    studio.sync_guidance.value = 3.5
     make(studio)
     assert pipeline.asked == {
         "prompt": "a man waves",
@@ -91,7 +92,7 @@ def test_generate_makes_the_clip_that_the_form_describes(studio, pipeline):
         "seconds": 0.96,
         "seed": 7,
         "steps": 5,
-        "guidance": Guidance(4.0, 1.5),
+        "guidance": Guidance(4.0, 1.5, voice=1.5, sync=3.5),
     }
     assert studio.takes[0].clip.frames[0, 0, 0, 0] == 7
     assert "<video" in studio.screen.value
