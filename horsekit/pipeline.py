@@ -15,7 +15,7 @@ from torch import Tensor
 
 from horsekit.adapters.references import PictureLike, References, SoundLike
 from horsekit.character import concerns
-from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, schedule, to_velocity
+from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, renewed, schedule, to_velocity
 from horsekit.media import Clip, Sound
 from horsekit.request import Canvas, Request, open_canvas
 from horsekit.sequence import Modality, Stream, pack, text_segment, unpack
@@ -28,7 +28,10 @@ CARD = "pipeline.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a released model was made for: picture size (height, width), longest clip, good sampler values."""
+    """What a released model was made for: picture size (height, width), longest clip, good sampler values.
+
+    renew_above: the noise level above which every step draws its noise anew (1: none does).
+    """
 
     size: tuple[int, int] = (64, 64)
     max_seconds: float = 2.56
@@ -36,6 +39,7 @@ class Settings:
     shift: float = 3.0
     guidance: Guidance = Guidance()
     sampler: str = "unipc"
+    renew_above: float = 1.0
 
     @classmethod
     def open(cls, path: Path) -> "Settings":
@@ -169,7 +173,8 @@ class Pipeline:
         batches = [pack([self._told(s, b) for s in sequences]) for b in branches]
         memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
         spreads = (self.tokenizers.video.spread, self.tokenizers.audio.spread)
-        noise = self._noise(start, [canvas.noise for canvas in canvases])
+        sources = [canvas.noise for canvas in canvases]
+        noise = self._noise(start, sources)
 
         def velocity(state: tuple[Tensor, ...], sigma: float) -> tuple[Tensor, ...]:
             parts = []
@@ -186,9 +191,16 @@ class Pipeline:
                 parts.append(tuple(velocities))
             return combine(branches, parts)
 
-        clean = (start.video, start.audio)
-        state = tuple(torch.where(m, n, c) for m, n, c in zip(masks, noise, clean, strict=True))
-        return unpack(batches[0], *SAMPLERS[self.settings.sampler](velocity, state, levels, report))
+        def placed(noise: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            clean = (start.video, start.audio)
+            return tuple(torch.where(m, n, c) for m, n, c in zip(masks, noise, clean, strict=True))
+
+        sampler = renewed(
+            SAMPLERS[self.settings.sampler],
+            lambda: placed(self._noise(start, sources)),
+            self.settings.renew_above,
+        )
+        return unpack(batches[0], *sampler(velocity, placed(noise), levels, report))
 
     def _preview(self, canvas: Canvas, span: tuple[int, int], step: Step) -> Clip:
         """The first clip as the model sees it now."""

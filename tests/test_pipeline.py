@@ -1,5 +1,6 @@
 """Prompt and references in, a clip out, on a small untrained model."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -107,6 +108,19 @@ def test_the_picture_alone_is_pulled_to_the_sound(pipeline):
     together = pipeline.generate_many([Request("a quiet room.", (), 0.32, 1), request], guidance=pull)
     alone = pipeline.generate_many([request], guidance=pull)[0]
     assert (together[1].frames.float() - alone.frames.float()).abs().max() <= 1
+
+
+def test_noise_that_is_drawn_anew_is_the_clips_own(pipeline, monkeypatch):
+    request = Request(PROMPT, [picture(0)], 0.32, 5)
+    plain = pipeline.generate_many([request])[0]
+    monkeypatch.setattr(pipeline, "settings", replace(pipeline.settings, renew_above=0.5))
+    alone, again = (pipeline.generate_many([request])[0] for _ in range(2))
+    together = pipeline.generate_many([Request("a quiet room.", (), 0.32, 1), request])[1]
+    assert not torch.equal(alone.frames, plain.frames)
+    assert torch.equal(alone.frames, again.frames) and torch.equal(alone.waveform, again.waveform)
+    assert (together.frames.float() - alone.frames.float()).abs().max() <= 1
+    film = pipeline.generate(PROMPT, [picture(0)], 0.32, film=plain)
+    assert torch.equal(film.frames, plain.frames)
 
 
 def test_a_film_keeps_its_picture_and_its_sound_is_not_pulled(pipeline):

@@ -3,7 +3,7 @@
 from horsekit.flow.guidance import Branch, Guidance, combine
 from horsekit.flow.objective import Losses, Objective
 from horsekit.flow.prediction import to_velocity
-from horsekit.flow.samplers import SAMPLERS, Step, euler, unipc
+from horsekit.flow.samplers import SAMPLERS, Step, euler, renewed, unipc
 from horsekit.flow.schedule import schedule, shifted, training_levels
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Step",
     "combine",
     "euler",
+    "renewed",
     "schedule",
     "shifted",
     "to_velocity",

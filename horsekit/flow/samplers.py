@@ -7,7 +7,7 @@ exception raised there ends the walk.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -27,6 +27,7 @@ class Step:
 
 
 Callback = Callable[[Step], None]
+Sampler = Callable[..., State]
 
 
 def _denoised(state: State, velocity: State, sigma: float) -> State:
@@ -68,6 +69,34 @@ def unipc(velocity: Velocity, state: State, sigmas: Tensor, callback: Callback |
         if callback is not None:
             callback(Step(index, total, levels[index], state, denoised))
     return state
+
+
+def renewed(sampler: Sampler, fresh: Callable[[], State], above: float) -> Sampler:
+    """The sampler after steps that draw their noise anew: x ← (1 − σ′) x₀ + σ′ ε, while σ′ is above `above`.
+
+    What a deterministic walk settles in its first steps it cannot mend; here every step looks at the layout afresh
+    (the multistep sampling of arXiv 2303.01469, algorithm 1, at high noise alone, since it takes grain away).
+    fresh: noise as the walk began with, the given tokens in their places.
+    """
+
+    def walk(velocity: Velocity, state: State, sigmas: Tensor, callback: Callback | None = None) -> State:
+        levels, total = sigmas.tolist(), len(sigmas) - 1
+        turn = sum(sigma > above for sigma in levels[1:])
+        for index in range(turn):
+            sigma, following = levels[index], levels[index + 1]
+            denoised = _denoised(state, velocity(state, sigma), sigma)
+            noise = fresh()
+            state = tuple((1 - following) * x + following * e for x, e in zip(denoised, noise, strict=True))
+            if callback is not None:
+                callback(Step(index, total, sigma, state, denoised))
+
+        def later(step: Step) -> None:
+            if callback is not None:
+                callback(replace(step, index=step.index + turn, total=total))
+
+        return sampler(velocity, state, sigmas[turn:], later)
+
+    return walk
 
 
 def _half_log_snr(sigma: float) -> float:
@@ -127,4 +156,4 @@ def _corrector_weights(hh: float, ratio: float) -> tuple[float, float]:
     return weight_slope, first - weight_slope
 
 
-SAMPLERS: dict[str, Callable[..., State]] = {"euler": euler, "unipc": unipc}
+SAMPLERS: dict[str, Sampler] = {"euler": euler, "unipc": unipc}
