@@ -90,7 +90,8 @@ def test_a_voice_matters_and_can_be_guided_apart(pipeline):
     assert torch.equal(none.frames, silent.frames)
 
 
-def test_the_picture_alone_is_pulled_to_the_sound(pipeline):
+def test_the_picture_alone_is_pulled_to_the_sound(pipeline, monkeypatch):
+    monkeypatch.setattr("horsekit.pipeline.fast_bf16", lambda device: False)  # sums are compared
     asked = (PROMPT, [picture(0)], 0.32)
     pull = Guidance(2.0, 1.5, sync=10.0)
     plain, pulled = (pipeline.generate(*asked, steps=2, guidance=g) for g in (Guidance(2.0, 1.5), pull))
@@ -108,6 +109,28 @@ def test_the_picture_alone_is_pulled_to_the_sound(pipeline):
     together = pipeline.generate_many([Request("a quiet room.", (), 0.32, 1), request], guidance=pull)
     alone = pipeline.generate_many([request], guidance=pull)[0]
     assert (together[1].frames.float() - alone.frames.float()).abs().max() <= 1
+
+
+def test_products_are_in_bf16_only_where_that_is_fast_and_the_model_leaves_it_open(pipeline, monkeypatch):
+    made, seen = {}, []
+    forward = pipeline.transformer.forward
+    monkeypatch.setattr(
+        pipeline.transformer,
+        "forward",
+        lambda *a: seen.append(torch.is_autocast_enabled("cpu")) or forward(*a),
+    )
+    config = pipeline.transformer.config
+    for fast in (False, True):
+        monkeypatch.setattr("horsekit.pipeline.fast_bf16", lambda device, fast=fast: fast)
+        seen.clear()
+        made[fast] = pipeline.generate(PROMPT, [picture(0)], 0.32)
+        assert set(seen) == {fast}
+    apart = (made[True].frames.float() - made[False].frames.float()).abs()
+    assert 0 < apart.mean() < 2
+    seen.clear()
+    monkeypatch.setattr(pipeline.transformer, "config", replace(config, params_dtype="bfloat16"))
+    pipeline.generate(PROMPT, [picture(0)], 0.32)
+    assert set(seen) == {False}
 
 
 def test_noise_that_is_drawn_anew_is_the_clips_own(pipeline, monkeypatch):

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from horsekit.engine.memory import keep_freed_memory
 from horsekit.engine.optimizer import MuonAdamW
-from horsekit.engine.precision import fast_bf16, keep_freed_memory
 from horsekit.metrics.fidelity import audio_fidelity, video_fidelity
 from horsekit.stage import Script, stage_batch
 from horsekit.tokenizers import AudioTokenizer, LatentTokenizer, TextTokenizer, VideoTokenizer
@@ -27,6 +27,7 @@ from horsekit.tokenizers.audio import FLOOR, spectrum
 from horsekit.tokenizers.protocol import WEIGHTS
 from horsekit.tokenizers.text import FILE
 from horsekit.tokenizers.video import GROUP
+from horsekit.transformer.precision import fast_bf16
 
 HELD_OUT = {"video": 32, "audio": 64}  # clips by which a run is judged
 LATENT_NOISE = 0.2  # at most, in units of their deviation: a decoder must bear latents that a model made

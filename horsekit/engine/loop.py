@@ -21,12 +21,13 @@ from horsekit.engine.ema import Ema
 from horsekit.engine.export import SNAPSHOTS, WEIGHTS, export_weights
 from horsekit.engine.launch import Place
 from horsekit.engine.log import Meter, RunLog
+from horsekit.engine.memory import keep_freed_memory
 from horsekit.engine.optimizer import build_optimizer
-from horsekit.engine.precision import fast_bf16, keep_freed_memory
 from horsekit.engine.schedule import rate_factor, used_share
 from horsekit.flow import Losses
 from horsekit.media import replacing
 from horsekit.sequence import Batch
+from horsekit.transformer.precision import fast_bf16
 
 CHECKPOINTS, PREVIEWS = "checkpoints", "previews"
 PATIENCE = 5  # seconds

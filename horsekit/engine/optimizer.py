@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from horsekit.engine.config import OptimizerConfig
-from horsekit.engine.precision import fast_bf16
+from horsekit.transformer.precision import fast_bf16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al., Muon, 2024
 NEWTON_SCHULZ_STEPS = 5

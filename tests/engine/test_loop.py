@@ -9,10 +9,9 @@ import tiny_run
 import torch
 from safetensors.torch import load_file
 
-from horsekit.engine import precision
 from horsekit.engine.config import ROOT
 from horsekit.engine.log import read_log
-from horsekit.transformer import load_transformer
+from horsekit.transformer import load_transformer, precision
 
 # DeepSpeed warns of its own dependencies while it is imported
 pytestmark = pytest.mark.filterwarnings("ignore")

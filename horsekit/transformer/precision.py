@@ -1,14 +1,9 @@
 """Which number format a device is fast with."""
 
-import ctypes
-import sys
 from functools import cache
 from pathlib import Path
 
 import torch
-
-# of glibc's mallopt
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 
 
 def fast_bf16(device: torch.device) -> bool:
@@ -29,12 +24,3 @@ def made_by() -> str:
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep what tensors free: pages asked anew of the system at every step cost a tenth of it."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(MMAP_THRESHOLD, 2**30)
-            libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
