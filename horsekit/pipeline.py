@@ -183,7 +183,8 @@ class Pipeline:
             for branch, batch, memory in zip(branches, batches, memories, strict=True):
                 sound = state[1] if branch.sound else noise[1]
                 moved = batch.replace(main=batch.main.replace(video=state[0], audio=sound))
-                made = self.transformer(moved, memory)
+                with self._products():
+                    made = self.transformer(moved, memory)
                 velocities = (
                     to_velocity(self.transformer.config.predicts, output, tokens, sigma, spread) * mask
                     for output, tokens, spread, mask in zip(
@@ -202,8 +203,7 @@ class Pipeline:
             lambda: placed(self._noise(start, sources)),
             self.settings.renew_above,
         )
-        with self._products():
-            return unpack(batches[0], *sampler(velocity, placed(noise), levels, report))
+        return unpack(batches[0], *sampler(velocity, placed(noise), levels, report))
 
     def _products(self) -> torch.autocast:
         """Products in bfloat16 where those are faster; a model that names its own precision keeps it."""

@@ -123,8 +123,15 @@ def test_products_are_in_bf16_only_where_that_is_fast_and_the_model_leaves_it_op
     for fast in (False, True):
         monkeypatch.setattr("horsekit.pipeline.fast_bf16", lambda device, fast=fast: fast)
         seen.clear()
-        made[fast] = pipeline.generate(PROMPT, [picture(0)], 0.32)
+        outside = []
+        made[fast] = pipeline.generate(
+            PROMPT,
+            [picture(0)],
+            0.32,
+            callback=lambda _, outside=outside: outside.append(torch.is_autocast_enabled("cpu")),
+        )
         assert set(seen) == {fast}
+        assert set(outside) == {False}, "what a caller does in the callback keeps its own precision"
     apart = (made[True].frames.float() - made[False].frames.float()).abs()
     assert 0 < apart.mean() < 2
     seen.clear()
