@@ -35,7 +35,7 @@ def run(config: TrainConfig) -> None:
     if config.preview_every and place.first:
         shown = config.held_out or config.data
         requests = preview.preview_requests(shown, folder)
-        previewer = preview.Previewer(tokenizers, preview.preview_settings(shown), requests)
+        previewer = preview.Previewer(tokenizers, preview.preview_settings(shown, folder), requests)
     objective = assemble.build_objective(config, tokenizers, model.config.predicts)
     result = train(config, place, model, batches, objective, held_out, previewer)
     if place.first:

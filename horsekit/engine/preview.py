@@ -1,6 +1,7 @@
 """What a run has learned so far, as clips: the same requests at every preview, to be compared."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from horsekit.character import read_clips
@@ -8,7 +9,7 @@ from horsekit.dataset.stage import StagePlan, draw
 from horsekit.engine.assemble import sources
 from horsekit.engine.config import ROOT, DataConfig
 from horsekit.media import Clip, Picture, contact_sheet
-from horsekit.pipeline import Pipeline, Settings
+from horsekit.pipeline import CARD, Pipeline, Settings
 from horsekit.request import Request
 from horsekit.tokenizers import Tokenizers
 from horsekit.transformer import UnifiedTransformer
@@ -32,9 +33,12 @@ class Previewer:
             clip.save(folder / f"step-{step:08d}-{index}.mp4", metadata=about)
 
 
-def preview_settings(data: DataConfig) -> Settings:
-    """Sampler settings for clips of the size and length that the data have."""
-    return Settings(size=(data.size, data.size), max_seconds=max(data.seconds, Settings().max_seconds))
+def preview_settings(data: DataConfig, folder: Path) -> Settings:
+    """The sampler values of the model in a folder, where it has any, for clips of the data's size and length."""
+    card = folder / CARD
+    settings = Settings.open(card) if card.is_file() else Settings()
+    longest = max(data.seconds, settings.max_seconds)
+    return replace(settings, size=(data.size, data.size), max_seconds=longest)
 
 
 def preview_requests(data: DataConfig, tokenizers: Path) -> list[Request]:

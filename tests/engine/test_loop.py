@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,15 @@ def test_the_log_tells_what_a_notebook_shows(tmp_path):
 
 def test_wandb_keeps_a_run_offline_that_it_can_sync_later(tmp_path):
     result = tiny_run.run(tiny_run.configured(tmp_path, wandb="offline"))
-    (kept,) = (result.folder / "wandb").glob("offline-run-*/run-*.wandb")
-    assert kept.stat().st_size > 1000
-    assert b"by_level/video_0" in kept.read_bytes(), "what the log holds, by flat names"
+    wanted = b"by_level/video_0"  # what the log holds, by flat names
+    deadline = time.monotonic() + 60  # wandb writes in a process of its own, which may end after the run
+    while wanted not in (found := _kept_by_wandb(result.folder)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert wanted in found and len(found) > 1000
+
+
+def _kept_by_wandb(folder):
+    return b"".join(path.read_bytes() for path in folder.glob("wandb/offline-run-*/run-*.wandb"))
 
 
 def test_minutes_end_a_run_and_take_the_rate_down(tmp_path):
