@@ -47,6 +47,7 @@ from horsekit.tokenizers import Tokenizers
 TOGETHER = 8  # clips rendered, coded or generated at once
 GALLERY = 3  # pictures by which each character is known in retrieval by pictures
 CHOIR, CHOIR_SECONDS = 20, 4.0  # voices to tell apart, and how much of each they are known by
+MEASURED = ("camera", "light")  # what a prompt does not ask for cannot be right
 COLUMNS, ROWS = 6, 12  # frames of a clip and clips on the sheet
 
 
@@ -159,8 +160,12 @@ def ask(
     first = first_picture(options.seed)
     return [
         Request(
-            # of a clip made in windows, each has to know which words are its own
-            script.prompt(options.seed, timed=options.seconds > settings.max_seconds),
+            script.prompt(
+                options.seed,
+                # of a clip made in windows, each has to know which words are its own
+                timed=options.seconds > settings.max_seconds,
+                always=MEASURED,
+            ),
             [pictures(w, options.references, first + 100 * w, settings.size[0]) for w in those],
             options.seconds,
             options.seed + seed,

@@ -203,7 +203,8 @@ def _trials(
             "camera": lambda clip, _, move=script.camera: float(camera_score(camera_of(clip), move).right),
             "width": lambda clip, _, other=other: texture_of(clip, other, camera_of(clip)).width or 0.0,
         }
-        yield Trial(Request(script.prompt(seed), [theirs], seed=seed + k), figures)
+        asked = script.prompt(seed, always=("camera",))
+        yield Trial(Request(asked, [theirs], seed=seed + k), figures)
 
 
 def _in_other_clothes(brand: BrandCharacter, other: Character, script: Script, seed: int) -> Trial:

@@ -3,7 +3,7 @@
 C characters, F frames, S samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -183,10 +183,16 @@ class Script:
             "setting": wording.setting(self.background, source, self.split),
         }
 
-    def prompt(self, seed: int = 0, references: bool = True, timed: bool = False) -> str:
+    def prompt(
+        self,
+        seed: int = 0,
+        references: bool = True,
+        timed: bool = False,
+        always: Collection[str] = (),
+    ) -> str:
         """The clip as a prompt of some 25 to 60 words: a layer is left out now and then, the order varies.
 
-        timed: the spoken line with the time at which it is said.
+        timed: the spoken line with the time at which it is said; always: layers that are not left out.
         """
         layers = self.layers(seed, references)
         if timed and self.line:
@@ -194,7 +200,7 @@ class Script:
             times = (self.line.start + speech.start, self.line.start + speech.end)
             layers["dialogue"] = with_time(layers["dialogue"], *times)
         source = generator(self.seed, f"order {seed}")
-        kept = [name for name in LAYERS if uniform(source, 0, 1) >= _LEFT_OUT[name]]
+        kept = [name for name in LAYERS if uniform(source, 0, 1) >= _LEFT_OUT[name] or name in always]
         unnamed = not references or len(self.characters) == 2 or self.line is None
         if unnamed:  # no other layer would tell who is meant
             kept = ["subject", *(name for name in kept if name != "subject")]

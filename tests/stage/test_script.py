@@ -214,3 +214,13 @@ def test_speech_fills_a_clip_of_any_length(seconds):
         line = Script.draw(seed, "held_out", seconds, speaking=True).line
         shares.append((line.speech.end - line.speech.start) / seconds)
     assert all(share < 1 for share in shares) and sum(shares) / len(shares) > 0.55
+
+
+def test_layers_that_are_asked_for_are_never_left_out():
+    for seed in range(40):
+        script = Script.draw(seed, "held_out")
+        free, asked = script.prompt(seed), script.prompt(seed, always=("camera", "light"))
+        layers = script.layers(seed)
+        for name in ("camera", "light"):
+            assert layers[name].rstrip(".").lower() in asked.lower()
+        assert len(asked) >= len(free)
