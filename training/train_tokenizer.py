@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,11 +31,14 @@ from horsekit.tokenizers.video import GROUP
 from horsekit.transformer.precision import fast_bf16
 
 HELD_OUT = {"video": 32, "audio": 64}  # clips by which a run is judged
+GROUPS = 5  # in a row, for a decoder that remembers to learn from
+LIPS_WEIGHT = 4.0
 LATENT_NOISE = 0.2  # at most, in units of their deviation: a decoder must bear latents that a model made
 WARMUP, SAVE_MINUTES = 100, 3.0
 
-Draw = Callable[[Tensor, int, torch.Generator], Tensor]
-Loss = Callable[[LatentTokenizer, Tensor, torch.Generator], Tensor]
+Media = Tensor | tuple[Tensor, Tensor]  # waveforms, or clips and their lips
+Draw = Callable[[Media, int, torch.Generator], Media]
+Loss = Callable[[LatentTokenizer, Media, torch.Generator], Tensor]
 
 
 def scripts(count: int, split: str) -> Iterator[Script]:
@@ -43,12 +47,21 @@ def scripts(count: int, split: str) -> Iterator[Script]:
         yield Script.draw(seed, split=split, characters=2 if seed % 6 == 5 else 1)
 
 
-def frames(count: int, split: str) -> Tensor:
-    """Rendered clips [count, F, H, W, 3] uint8."""
-    drawn, clips = list(scripts(count, split)), []
+def frames(count: int, split: str, size: int) -> tuple[Tensor, Tensor]:
+    """Rendered clips [count, F, size, size, 3] uint8, and which of their pixels show lips [count, F, size, size]."""
+    drawn, clips, lips = list(scripts(count, split)), [], []
     for start in tqdm(range(0, count, 16), desc="rendering", unit="batch"):
-        clips += [clip.frames for clip, _ in stage_batch(drawn[start : start + 16])]
-    return torch.stack(clips)
+        for clip, truth in stage_batch(drawn[start : start + 16], size):
+            clips.append(clip.frames)
+            lips.append(covered(truth.mouth_box, size))
+    return torch.stack(clips), torch.stack(lips)
+
+
+def covered(boxes: Tensor, size: int) -> Tensor:
+    """Pixels [F, size, size] in any of the boxes [C, F, 4] (centre x, centre y, width, height)."""
+    middle = torch.arange(size) + 0.5
+    columns, rows = ((middle - boxes[..., k, None]).abs() <= boxes[..., 2 + k, None] / 2 for k in (0, 1))
+    return (rows[..., :, None] & columns[..., None, :]).any(0)
 
 
 def sounds(count: int, split: str) -> Tensor:
@@ -68,12 +81,12 @@ def train_text(options: argparse.Namespace) -> None:
     print(json.dumps({"vocabulary": tokenizer.vocab_size, "held_out_tokens": lengths.mean().item()}))
 
 
-def fit_video(clips: Tensor) -> VideoTokenizer:
+def fit_video(media: tuple[Tensor, Tensor], dim: int) -> VideoTokenizer:
     """Principal components of patches at every pixel offset."""
-    tokenizer = VideoTokenizer()
+    tokenizer = VideoTokenizer(dim)
     patches: tuple[list, list] = ([], [])
     generator = torch.Generator().manual_seed(0)
-    for clip in tqdm(clips, desc="patches", unit="clip"):
+    for clip in tqdm(media[0], desc="patches", unit="clip"):
         for _ in range(3):
             x, y, t = (int(torch.randint(n, (), generator=generator)) for n in (16, 16, 4))
             last = (clip.shape[0] - t - 1) // 4 * 4 + 1
@@ -87,32 +100,38 @@ def fit_video(clips: Tensor) -> VideoTokenizer:
     return tokenizer
 
 
-def some_clips(clips: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Short pieces of `count` clips, [n, F, H, W, 3]: a first frame and the group after it.
+def some_clips(media: tuple[Tensor, Tensor], count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pieces of `count` clips, [n, F, H, W, 3]: a first frame and some groups after it; and of their lips.
 
     Half of the batches are mirrored and half have their colours exchanged: more characters than were drawn.
     """
-    which = torch.randint(len(clips), (count,), generator=generator).tolist()
-    when = torch.randint(clips.shape[1] - GROUP, (count,), generator=generator).tolist()
-    pieces = torch.stack([clips[i, t : t + GROUP + 1] for i, t in zip(which, when, strict=True)])
+    length = GROUP * GROUPS + 1
+    which = torch.randint(len(media[0]), (count,), generator=generator).tolist()
+    when = torch.randint(media[0].shape[1] - length + 1, (count,), generator=generator).tolist()
+    places = [*zip(which, when, strict=True)]
+    pieces, lips = (torch.stack([of[i, t : t + length] for i, t in places]) for of in media)
     if torch.rand((), generator=generator) < 0.5:
-        pieces = pieces.flip(3)
+        pieces, lips = pieces.flip(3), lips.flip(3)
     if torch.rand((), generator=generator) < 0.5:
         pieces = pieces[..., torch.randperm(3, generator=generator)]
-    return pieces
+    return pieces, lips
 
 
-def video_loss(tokenizer: VideoTokenizer, clip: Tensor, generator: torch.Generator) -> Tensor:
-    """Pixels (L1 and squared), neighbours' differences, and pixels at half size, from noisy latents."""
+def video_loss(tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+    """Pixels (L1 and squared), neighbours' differences, and pixels at half size, from noisy latents.
+
+    Lips count for more, since they are a hundredth of the picture, and all of it that has to be in time.
+    """
+    clip, lips = piece
     with torch.no_grad():
         latents = tokenizer.encode(clip)
         strength = LATENT_NOISE * torch.rand(len(clip), 1, 1, 1, 1, generator=generator)
         latents = latents + strength * torch.randn(latents.shape, generator=generator)
     error = tokenizer.decode_pixels(latents) - (clip / 127.5 - 1)
     halved = F.avg_pool2d(error.flatten(0, 1).permute(0, 3, 1, 2), 2)
+    weight = 1 + LIPS_WEIGHT * lips[..., None]
     return (
-        error.abs().mean()
-        + 2 * error.square().mean()
+        (weight * (error.abs() + 2 * error.square())).mean()
         + 0.5 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
         + 0.5 * halved.abs().mean()
     )
@@ -155,7 +174,7 @@ def optimizer_of(parameters: list[nn.Parameter], lr: float) -> MuonAdamW:
 
 def refine(
     tokenizer: LatentTokenizer,
-    media: Tensor,
+    media: Media,
     draw: Draw,
     loss: Loss,
     judge: Callable[[], dict[str, float]],
@@ -195,15 +214,18 @@ def refine(
 def train_latent(options: argparse.Namespace) -> None:
     """Components where there are no weights yet, then the decoder."""
     folder = options.out / options.modality
-    video = options.modality == "video"
-    kind, fit, render = (VideoTokenizer, fit_video, frames) if video else (AudioTokenizer, fit_audio, sounds)
+    if options.modality == "video":
+        kind, draw, loss = VideoTokenizer, some_clips, video_loss
+        render, fit = partial(frames, size=options.size), partial(fit_video, dim=options.dim)
+        fidelity = lambda tokenizer, media: video_fidelity(tokenizer, media[0])  # noqa: E731
+    else:
+        kind, draw, loss = AudioTokenizer, some_sounds, audio_loss
+        render, fit, fidelity = sounds, fit_audio, audio_fidelity
     media, held_out = render(options.clips, "train"), render(HELD_OUT[options.modality], "held_out")
     if options.afresh or not (folder / WEIGHTS).exists():
         fit(media).save_pretrained(folder)
     tokenizer = kind.from_pretrained(folder)
-    fidelity = video_fidelity if video else audio_fidelity
     print(json.dumps(fidelity(tokenizer, held_out)))
-    draw, loss = (some_clips, video_loss) if video else (some_sounds, audio_loss)
     refine(tokenizer, media, draw, loss, lambda: fidelity(tokenizer, held_out), options)
 
 
@@ -224,7 +246,7 @@ def main() -> None:
         "--dim", type=int, default=96, help="channels of a new video latent (default: %(default)s)"
     )
     parser.add_argument("--minutes", type=float, default=40.0, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=12, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=3e-3, help="default: %(default)s")
     parser.add_argument("--log", type=Path, help="JSON lines (default: beside --out)")
     options = parser.parse_args()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from horsekit import clock
 from horsekit.tokenizers.linear import PatchBasis
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
+from horsekit.tokenizers.streaming import StepStream, Stream
 
 GROUP = clock.FRAMES_PER_LATENT
 CELL = 4  # pixels
@@ -33,16 +34,18 @@ class Block(nn.Module):
 
 
 class Refiner(nn.Module):
-    """Corrects groups of decoded frames [n, 4·R, H, W]: what a patch cannot know of its neighbours. Starts at zero.
+    """Corrects groups of decoded frames [B, T, 4·R, H, W] by their neighbours and by the groups before them.
 
-    It works on cells of 4×4 pixels and four frames, and once on cells of 8×8: wide cells on a coarse grid are what
-    a CPU computes fastest.
+    A first frame has as many channels to itself as the four frames of a group, so that what it shows is worth
+    remembering: each group is refined beside what was noted of the last one. It works on cells of 4×4 pixels and four
+    frames, and once on cells of 8×8: wide cells on a coarse grid are what a CPU computes fastest. Starts at zero.
     """
 
     def __init__(self, width: int, coarse: int, blocks: int) -> None:
         super().__init__()
         cell = 3 * GROUP * CELL**2
         self.enter = nn.Conv2d(cell, width, 1)
+        self.recall = nn.Conv2d(width, width, 1, bias=False)
         self.before = nn.Sequential(*(Block(width) for _ in range(blocks)))
         self.around = nn.Sequential(
             nn.PixelUnshuffle(2),
@@ -53,15 +56,22 @@ class Refiner(nn.Module):
         )
         self.after = nn.Sequential(*(Block(width) for _ in range(blocks)))
         self.leave = nn.Conv2d(width, cell, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for zero in (self.recall.weight, self.leave.weight, self.leave.bias):
+            nn.init.zeros_(zero)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, groups: Tensor) -> Tensor:
-        groups = groups.contiguous(memory_format=torch.channels_last)
-        x = self.before(self.enter(F.pixel_unshuffle(groups, CELL)))
-        x = self.after(x + self.around(x))
-        return groups + F.pixel_shuffle(self.leave(x), CELL).float()
+    def forward(self, groups: Tensor, noted: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The groups refined, and what is noted of the last of them, to go on from."""
+        cells = F.pixel_unshuffle(groups.flatten(0, 1), CELL).contiguous(memory_format=torch.channels_last)
+        entered = self.enter(cells).unflatten(0, groups.shape[:2])
+        made = []
+        for x in entered.unbind(1):
+            x = self.before(x if noted is None else x + self.recall(noted))
+            x = self.after(x + self.around(x))
+            made.append(x)
+            noted = x.tanh()  # bounded, however long a clip is
+        change = self.leave(torch.stack(made, dim=1).flatten(0, 1)).float()
+        return groups + F.pixel_shuffle(change, CELL).unflatten(0, groups.shape[:2]), noted
 
 
 class VideoTokenizer(LatentTokenizer):
@@ -69,7 +79,7 @@ class VideoTokenizer(LatentTokenizer):
 
     kind = "linear-video"
     encoder_past = 0
-    decoder_reach = (0, 0)
+    decoder_reach = (None, 0)
 
     def __init__(
         self,
@@ -127,26 +137,42 @@ class VideoTokenizer(LatentTokenizer):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, T, h, w, C] to frames [B, F, H, W, R] uint8. Errors: ValueError for NaN."""
-        require_finite(latents, "latent")
-        pixels = self.decode_pixels(latents)
-        return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        return _to_bytes(self.decode_pixels(latents))
 
     def decode_pixels(self, latents: Tensor) -> Tensor:
         """As decode, in floats of about −1 to 1, with gradients."""
-        groups = self.decode_linear(latents)
-        batch = len(groups)
-        refined = self.refiner(rearrange(groups, "B T g H W R -> (B T) (g R) H W"))
-        return rearrange(refined, "(B T) (g R) H W -> B (T g) H W R", B=batch, g=GROUP)[:, GROUP - 1 :]
+        return self._refined(latents, None)[0][:, GROUP - 1 :]
 
-    def decode_linear(self, latents: Tensor) -> Tensor:
-        """The linear part of the decoder alone: groups [B, T, 4, H, W, R], the first frame four times."""
+    def decoder_stream(self) -> Stream:
+        """Decode latents as they come, remembering what was noted of the last one."""
+        noted = None
+
+        def convert(latent: Tensor) -> Tensor:
+            nonlocal noted
+            opening = noted is None
+            pixels, noted = self._refined(latent, noted)
+            return _to_bytes(pixels[:, GROUP - 1 :] if opening else pixels)
+
+        return StepStream(convert, int)
+
+    def _refined(self, latents: Tensor, noted: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Four frames to a latent, the first frame of a clip four times, and what is noted to go on from."""
+        require_finite(latents, "latent")
+        groups = self._linear(latents, opening=noted is None)
+        refined, noted = self.refiner(rearrange(groups, "B T g H W R -> B T (g R) H W"), noted)
+        return rearrange(refined, "B T (g R) H W -> B (T g) H W R", g=GROUP), noted
+
+    def _linear(self, latents: Tensor, opening: bool) -> Tensor:
+        """The linear part of the decoder: groups [B, T, 4, H, W, R]; opening: whether the first is a first frame."""
         p = self.patch
         latents = latents / self.spread
+        later = self.later.decode(latents[:, int(opening) :])
+        later = rearrange(later, "B t h w (g p q R) -> B t g (h p) (w q) R", g=GROUP, p=p, q=p)
+        if not opening:
+            return later
         first = rearrange(
             self.first.decode(latents[:, :1]), "B t h w (p q R) -> B t 1 (h p) (w q) R", p=p, q=p
         )
-        later = self.later.decode(latents[:, 1:])
-        later = rearrange(later, "B t h w (g p q R) -> B t g (h p) (w q) R", g=GROUP, p=p, q=p)
         return torch.cat([first.expand(-1, -1, GROUP, -1, -1, -1), later], dim=1)
 
     def to_patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,3 +191,7 @@ class VideoTokenizer(LatentTokenizer):
         bases = {k: v for k, v in self.state_dict().items() if k.startswith(("first.", "later."))}
         # not the spread itself, whose last bits are the processor's
         return {**bases, "balance": torch.tensor(self.arguments["balance"])}
+
+
+def _to_bytes(pixels: Tensor) -> Tensor:
+    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

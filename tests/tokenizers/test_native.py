@@ -89,9 +89,30 @@ def test_equal_bands_make_an_even_spectrum():
         torch.testing.assert_close(tokenizer.refiner(logs), torch.full((1, 4, 321), -2.5))
 
 
+def test_a_decoder_remembers_what_it_has_shown():
+    tokenizer = video()
+    with torch.inference_mode():
+        latents = tokenizer.encode(media(tokenizer, 4))
+        other = torch.cat([latents[:, :1].flip(0), latents[:, 1:]], dim=1)
+        shown = tokenizer.decode_pixels(latents)
+        after_another = tokenizer.decode_pixels(other)
+        cut = tokenizer.decode_pixels(latents[:, :2])
+    assert not torch.equal(shown[:, -4:], after_another[:, -4:])
+    torch.testing.assert_close(shown[:, :5], cut, atol=1e-5, rtol=0)
+
+
+def test_a_memory_stays_bounded_however_long_a_clip_is():
+    tokenizer = video()
+    torch.nn.init.normal_(tokenizer.refiner.recall.weight, std=2.0)
+    with torch.inference_mode():
+        latents = tokenizer.encode(media(tokenizer, 2)[:1])
+        long = torch.cat([latents[:, :1], latents[:, 1:].expand(-1, 200, -1, -1, -1)], dim=1)
+        pixels = tokenizer.decode_pixels(long)
+    assert pixels[:, -40:].abs().max() < 2 * pixels[:, :40].abs().max()
+
+
 def test_tiles_join_without_seams():
     tokenizer = video()
-    torch.nn.init.normal_(tokenizer.refiner.leave.weight, std=0.02)
     content = media(tokenizer, 2).repeat(1, 1, 6, 6, 1)
     with torch.inference_mode():
         latents = tokenizer.encode(content)

@@ -18,6 +18,9 @@ def video() -> VideoTokenizer:
     tokenizer = VideoTokenizer(dim=24, patch=8, width=16, coarse=16, blocks=1)
     frames, change = torch.rand(2000, 192) * 2 - 1, torch.rand(2000, 768) - 0.5
     tokenizer.fit(frames, frames.repeat(1, 4) + change)
+    # fresh ones start at zero, and would change and remember nothing
+    for weight in (tokenizer.refiner.leave.weight, tokenizer.refiner.recall.weight):
+        torch.nn.init.normal_(weight, std=0.02)
     return tokenizer.eval()
 
 

@@ -1,0 +1,64 @@
+"""The tokenizers' script fits what is new, refines what is there, and knows where lips are."""
+
+import importlib.util
+import json
+import sys
+
+import pytest
+import torch
+
+from horsekit.engine.config import ROOT
+from horsekit.tokenizers import VideoTokenizer
+
+
+@pytest.fixture(scope="module")
+def script():
+    """training/train_tokenizer.py as a module."""
+    path = ROOT / "training" / "train_tokenizer.py"
+    spec = importlib.util.spec_from_file_location("tokenizer_script", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_video_tokenizer_of_the_size_and_width_asked_for_is_fitted_then_refined(
+    script, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(script.HELD_OUT, "video", 2)
+    arguments = ["video", "--out", str(tmp_path), "--clips", "4", "--size", "32", "--dim", "24"]
+    monkeypatch.setattr(
+        sys, "argv", ["train_tokenizer.py", *arguments, "--minutes", "0.03", "--batch-size", "2"]
+    )
+    script.main()
+    fitted = VideoTokenizer.from_pretrained(tmp_path / "video")
+    assert fitted.spec.dim == 24
+    assert fitted.refiner.leave.weight.abs().max() > 0, "the refiner has moved"
+    digest = fitted.digest
+    script.main()
+    again = VideoTokenizer.from_pretrained(tmp_path / "video")
+    assert again.digest == digest, "what is there is refined, and caches stay good"
+    assert not torch.equal(again.refiner.leave.weight, fitted.refiner.leave.weight)
+    log = [json.loads(line) for line in (tmp_path.parent / "video.jsonl").read_text().splitlines()]
+    assert len(log) == 2 and log[-1]["psnr"] > 5
+
+
+def test_lips_are_where_the_boxes_are(script):
+    boxes = torch.tensor(
+        [[[8.0, 4.0, 4.0, 2.0]], [[2.0, 12.0, 2.0, 4.0]]]
+    )  # centre x, centre y, width, height
+    lips = script.covered(boxes, 16)
+    assert lips.shape == (1, 16, 16)
+    assert lips[0, 3:5, 6:10].all() and lips[0, 10:14, 1:3].all()
+    assert int(lips.sum()) == 8 + 8
+
+
+def test_pieces_are_mirrored_with_their_lips(script):
+    clips = torch.zeros(3, 33, 16, 16, 3, dtype=torch.uint8)
+    lips = torch.zeros(3, 33, 16, 16, dtype=torch.bool)
+    clips[:, :, 5, 2], lips[:, :, 5, 2] = 255, True
+    sides = set()
+    for seed in range(12):
+        pieces, shown = script.some_clips((clips, lips), 2, torch.Generator().manual_seed(seed))
+        assert torch.equal(pieces[..., 0] > 0, shown)
+        sides.add(int(shown[0, 0, 5].int().argmax()))
+    assert sides == {2, 13}
