@@ -250,6 +250,8 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-3, help="default: %(default)s")
     parser.add_argument("--log", type=Path, help="JSON lines (default: beside --out)")
     options = parser.parse_args()
+    if options.size < 64 or options.size % 16:
+        parser.error(f"--size is {options.size}; give a multiple of 16 pixels, 64 or more")
     if options.modality == "text" and not options.afresh and (options.out / "text" / FILE).exists():
         parser.error(f"{options.out / 'text'} is trained already, and other ids break a model; choose --out")
     train_text(options) if options.modality == "text" else train_latent(options)

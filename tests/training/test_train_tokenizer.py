@@ -25,7 +25,7 @@ def test_a_video_tokenizer_of_the_size_and_width_asked_for_is_fitted_then_refine
     script, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(script.HELD_OUT, "video", 2)
-    arguments = ["video", "--out", str(tmp_path), "--clips", "4", "--size", "32", "--dim", "24"]
+    arguments = ["video", "--out", str(tmp_path), "--clips", "4", "--size", "80", "--dim", "24"]
     monkeypatch.setattr(
         sys, "argv", ["train_tokenizer.py", *arguments, "--minutes", "0.03", "--batch-size", "2"]
     )
@@ -62,3 +62,10 @@ def test_pieces_are_mirrored_with_their_lips(script):
         assert torch.equal(pieces[..., 0] > 0, shown)
         sides.add(int(shown[0, 0, 5].int().argmax()))
     assert sides == {2, 13}
+
+
+def test_a_size_that_patches_do_not_fill_is_refused(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train_tokenizer.py", "video", "--out", str(tmp_path), "--size", "72"])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "--size is 72; give a multiple of 16" in capsys.readouterr().err
