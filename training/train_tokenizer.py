@@ -31,6 +31,7 @@ from horsekit.tokenizers.video import GROUP
 from horsekit.transformer.precision import fast_bf16
 
 HELD_OUT = {"video": 32, "audio": 64}  # clips by which a run is judged
+BATCH = {"video": 12, "audio": 32}
 GROUPS = 5  # in a row, for a decoder that remembers to learn from
 LIPS_WEIGHT = 4.0
 LATENT_NOISE = 0.2  # at most, in units of their deviation: a decoder must bear latents that a model made
@@ -187,6 +188,7 @@ def refine(
     optimizer, half = optimizer_of(parameters, options.lr), fast_bf16(torch.device("cpu"))
     folder, log = options.out / options.modality, options.out.parent / f"{options.modality}.jsonl"
     log = options.log or log
+    count = BATCH[options.modality] if options.batch_size is None else options.batch_size
     log.parent.mkdir(parents=True, exist_ok=True)
     begun, saved, step, used = time.monotonic(), time.monotonic(), 0, 0.0
     with log.open("a") as lines, tqdm(total=100, desc="training", unit="%") as bar:
@@ -194,7 +196,7 @@ def refine(
             for group in optimizer.param_groups:
                 group["lr"] = options.lr * min(1, (step + 1) / WARMUP, 2 * (1 - used))
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                value = loss(tokenizer, draw(media, options.batch_size, generator), generator)
+                value = loss(tokenizer, draw(media, count, generator), generator)
             optimizer.zero_grad()
             value.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -246,7 +248,7 @@ def main() -> None:
         "--dim", type=int, default=96, help="channels of a new video latent (default: %(default)s)"
     )
     parser.add_argument("--minutes", type=float, default=40.0, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=12, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, help="default: 12 pieces of clips, 32 sounds")
     parser.add_argument("--lr", type=float, default=3e-3, help="default: %(default)s")
     parser.add_argument("--log", type=Path, help="JSON lines (default: beside --out)")
     options = parser.parse_args()
