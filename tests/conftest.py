@@ -1,7 +1,10 @@
 """Fixtures that several tests share."""
 
+import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -14,6 +17,20 @@ PROMPTS = (
     '[Image 1] looks at us and says: "good morning". The camera pushes in slowly.',
     "Warm light from the left, low contrast, matte skin. We hear soft rain.",
 )
+
+
+@pytest.fixture(scope="session")
+def open_script() -> Callable[[str], ModuleType]:
+    """Opens a script of training/, by its name, as a module."""
+
+    def opened(name: str) -> ModuleType:
+        file = Path(__file__).parents[1] / "training" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"{name}_script", file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return opened
 
 
 @pytest.fixture(scope="session")

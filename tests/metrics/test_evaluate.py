@@ -1,9 +1,7 @@
 """The evaluation, with the stage itself in the model's place."""
 
 import argparse
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,15 +10,10 @@ import torch
 from horsekit.metrics import cast
 from horsekit.pipeline import Settings
 
-SCRIPT = Path(__file__).parents[2] / "training" / "evaluate.py"
-
 
 @pytest.fixture(scope="module")
-def evaluate():
-    spec = importlib.util.spec_from_file_location("evaluate", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def evaluate(open_script):
+    return open_script("evaluate")
 
 
 class Whole:

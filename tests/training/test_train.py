@@ -1,6 +1,5 @@
 """The script reads a config, assembles what it names and trains; what is wrong is said in one line."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -19,12 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def script():
+def script(open_script):
     """training/train.py as a module."""
-    spec = importlib.util.spec_from_file_location("train_script", ROOT / "training" / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return open_script("train")
 
 
 @pytest.fixture(scope="module")

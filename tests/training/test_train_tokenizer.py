@@ -1,24 +1,18 @@
 """The tokenizers' script fits what is new, refines what is there, and knows where lips are."""
 
-import importlib.util
 import json
 import sys
 
 import pytest
 import torch
 
-from horsekit.engine.config import ROOT
 from horsekit.tokenizers import VideoTokenizer
 
 
 @pytest.fixture(scope="module")
-def script():
+def script(open_script):
     """training/train_tokenizer.py as a module."""
-    path = ROOT / "training" / "train_tokenizer.py"
-    spec = importlib.util.spec_from_file_location("tokenizer_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return open_script("train_tokenizer")
 
 
 def test_a_video_tokenizer_of_the_size_and_width_asked_for_is_fitted_then_refined(
