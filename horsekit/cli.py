@@ -11,6 +11,7 @@ from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_MODEL = "horse-tiny"
+GUIDANCE = ("text", "direction", "reference", "sync")
 UNFIT, USER_ERROR, INTERRUPTED = 1, 2, 130  # UNFIT: what was looked at has errors
 
 
@@ -60,6 +61,7 @@ class Generate:
         parser.add_argument("--seed", type=int, default=0, help="same seed, same clip (default: %(default)s)")
         parser.add_argument("--steps", type=int, help="sampling steps (default: the model's own)")
         parser.add_argument("--text-guidance", type=float, help="how closely to follow the prompt")
+        parser.add_argument("--direction-guidance", type=float, help="the same of camera and light alone")
         parser.add_argument("--reference-guidance", type=float, help="how closely to follow the pictures")
         parser.add_argument(
             "--sync-guidance", type=float, help="how closely lips follow the clip's own sound"
@@ -86,7 +88,7 @@ class Generate:
         pipeline = Pipeline.from_pretrained(options.model)
         if options.adapter:
             pipeline.adapt(*(weighted(words) for words in options.adapter))
-        asked = {name: getattr(options, f"{name}_guidance") for name in ("text", "reference", "sync")}
+        asked = {name: getattr(options, f"{name}_guidance") for name in GUIDANCE}
         guidance = replace(pipeline.settings.guidance, **{k: v for k, v in asked.items() if v is not None})
         media = {"sound": Sound, "film": Clip, "before": Clip}
         handed = {name: getattr(options, name) for name in media}

@@ -18,7 +18,7 @@ from horsekit.character import concerns
 from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, renewed, schedule, to_velocity
 from horsekit.media import Clip, Sound
 from horsekit.request import Canvas, Request, open_canvas
-from horsekit.sequence import Modality, Stream, pack, text_segment, unpack
+from horsekit.sequence import Modality, Segment, Stream, pack, text_segment, unpack
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 from horsekit.transformer import UnifiedTransformer, load_transformer
@@ -171,7 +171,13 @@ class Pipeline:
         if not masks[0].any():
             guidance = replace(guidance, sync=1.0)
         branches = guidance.branches(pictured, heard)
-        batches = [pack([self._told(s, b) for s in sequences]) for b in branches]
+        undirected = [
+            canvas.undirected(s, self.tokenizers) for canvas, s in zip(canvases, spans, strict=True)
+        ]
+        batches = [
+            pack([self._told(s, b, words) for s, words in zip(sequences, undirected, strict=True)])
+            for b in branches
+        ]
         with self._products():
             memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
         spreads = (self.tokenizers.video.spread, self.tokenizers.audio.spread)
@@ -226,9 +232,11 @@ class Pipeline:
             about |= {key: ", ".join(values)} if values else {}
         return about
 
-    def _told(self, sequence: TokenSequence, branch: Branch) -> TokenSequence:
-        """The same sequence with its words, its pictures or its voices withheld."""
+    def _told(self, sequence: TokenSequence, branch: Branch, undirected: Segment) -> TokenSequence:
+        """The same sequence with its words, some of them, its pictures or its voices withheld."""
         video, audio, words, *known = sequence.segments
+        if not branch.direction:
+            words = undirected
         if not branch.text:
             words = text_segment(torch.tensor(self.tokenizers.text.empty))
         told = {Modality.VIDEO: branch.references, Modality.AUDIO: branch.voices}

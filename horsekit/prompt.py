@@ -6,13 +6,14 @@ time: `"Good morning" (0.2-1.1 s)`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 
 MAX_CHARACTERS = 5000
 MAX_REFERENCES = 9
 LAYERS = ("subject", "action", "dialogue", "camera", "light", "sound", "setting")
+DIRECTIONS = ("camera", "light")  # how it is filmed, whatever happens
 
 
 class PromptError(ValueError):
@@ -273,6 +274,18 @@ def sentences(text: str) -> list[str]:
     covered = _QUOTE.sub(lambda quote: quote[0][0] + "x" * (len(quote[0]) - 3) + quote[0][-2:], text)
     ends = [0, *(match.end() for match in _SENTENCE_END.finditer(covered)), len(text)]
     return [piece for a, b in pairwise(ends) if (piece := text[a:b].strip())]
+
+
+def without_layers(text: str, names: Collection[str]) -> str:
+    """The text, in its own order, less the sentences of some layers; shots keep their headings."""
+    kept = []
+    for sentence in sentences(text):
+        header = _HEADER.match(sentence)
+        words = sentence[header.end() :] if header else sentence
+        label = _LABEL.match(words)
+        layer = label["name"].lower() if label else layer_of(words)
+        kept.append((header[0].strip() if header else "") if layer in names else sentence)
+    return " ".join(piece for piece in kept if piece)
 
 
 def _parse_shot(text: str, start: float | None, end: float | None) -> Shot:

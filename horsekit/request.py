@@ -22,7 +22,7 @@ from horsekit.adapters.references import (
 from horsekit.direction import check_directions
 from horsekit.excerpt import excerpt, timed
 from horsekit.media import Clip, Picture, Sound
-from horsekit.prompt import PromptError, checked, timed_lines
+from horsekit.prompt import DIRECTIONS, PromptError, checked, timed_lines, without_layers
 from horsekit.sequence import Segment, audio_segment, text_segment, video_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers
@@ -108,6 +108,13 @@ class Canvas:
                 *self.pictures,
                 *self.voices,
             )
+        )
+
+    def undirected(self, window: tuple[int, int], tokenizers: Tokenizers) -> Segment:
+        """A window's words without those on camera and light."""
+        words = without_layers(self._words(window), DIRECTIONS)
+        return (
+            words_segment(words, tokenizers) if words else text_segment(torch.tensor(tokenizers.text.empty))
         )
 
     def put(self, window: tuple[int, int], video: Tensor, audio: Tensor) -> None:

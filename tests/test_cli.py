@@ -40,10 +40,10 @@ def generate(out, *more: str) -> int:
 
 def test_generate_writes_the_clip_and_prints_its_path(pipeline, tmp_path, capsys):
     out = tmp_path / "new" / "x.mp4"
-    strengths = ("--text-guidance", "5", "--sync-guidance", "4")
+    strengths = ("--text-guidance", "5", "--sync-guidance", "4", "--direction-guidance", "6")
     code = generate(out, "--seed", "3", "--seconds", "0.96", "--steps", "6", *strengths)
     assert code == 0
-    assert pipeline.asked == ("a man waves", [], 0.96, 3, 6, Guidance(5.0, 2.0, sync=4.0))
+    assert pipeline.asked == ("a man waves", [], 0.96, 3, 6, Guidance(5.0, 2.0, sync=4.0, direction=6.0))
     shown = capsys.readouterr()
     assert shown.out.strip() == str(out)
     assert "6/6" in shown.err

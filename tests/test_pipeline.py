@@ -283,6 +283,18 @@ def test_the_callback_previews_and_stops(pipeline):
     assert seen == [(9, 32, 32, 3)] * 2
 
 
+def test_camera_and_light_can_be_pulled_apart_from_the_other_words(pipeline, monkeypatch):
+    monkeypatch.setattr("horsekit.pipeline.fast_bf16", lambda device: False)  # pictures are compared
+    apart = Guidance(2.0, 1.5, direction=6.0)
+    said = '[Image 1] says: "good morning".'
+    for words, same in ((said, True), (f"{said} The camera pans left. Warm light from the left.", False)):
+        asked = (words, [picture()], 0.32)
+        plain, pulled = (pipeline.generate(*asked, guidance=g) for g in (Guidance(2.0, 1.5), apart))
+        assert ((plain.frames.float() - pulled.frames.float()).abs().max() <= 1) == same
+    made = pipeline.generate("The camera pans left.", [picture()], 0.32, guidance=apart)
+    assert len(made.frames) == 9, "a prompt of nothing else has words to go without"
+
+
 def test_guidance_one_runs_the_model_once_a_step(pipeline, monkeypatch):
     calls = []
     forward = pipeline.transformer.forward

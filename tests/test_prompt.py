@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from horsekit.prompt import (
+    DIRECTIONS,
     LAYERS,
     MAX_CHARACTERS,
     Prompt,
@@ -14,6 +15,7 @@ from horsekit.prompt import (
     normalised,
     timed_lines,
     with_time,
+    without_layers,
 )
 
 SPELLINGS = (
@@ -162,3 +164,20 @@ def test_a_layer_is_replaced_alone():
 def test_an_impossible_shot_is_refused(times):
     with pytest.raises(PromptError, match="shot"):
         Shot(subject="A fox", start=times[0], end=times[1])
+
+
+WRITTEN = [
+    (
+        '[Image 1] says "the camera is on". The camera pans left. A room.',
+        '[Image 1] says "the camera is on". A room.',
+    ),
+    ("Light: warm, from the left.\nSubject: a fox.", "Subject: a fox."),
+    ("[00:00-00:01] The camera pans left. A fox. Shot 2: Soft light.", "[00:00-00:01] A fox. Shot 2:"),
+    ("The camera tilts up. Hard light from above.", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "left"), WRITTEN)
+def test_layers_are_left_out_of_a_text_and_nothing_else(text, left):
+    assert without_layers(text, DIRECTIONS) == left
+    assert without_layers(text, ()) == " ".join(text.split())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from horsekit.prompt import DIRECTIONS, without_layers
 from horsekit.sequence import (
     MAX_REFERENCES,
     MAX_SLOTS,
@@ -48,7 +49,8 @@ class LatentSample:
 class Recipe:
     """How often a sample is turned into which task, and what is withheld from it.
 
-    text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance);
+    text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance); direction_drop: that
+    the words on camera and light are;
     each_reference_drop: chance for each single picture, one always stays; voice_drop: chance that all voices are
     withheld; image_to_video, audio_to_video, video_to_audio, continuation: chance that a part of the clip is given;
     the rest is reference to video; last_image: chance that the picture given opens no clip but ends it.
@@ -65,10 +67,11 @@ class Recipe:
     audio_to_video: float = 0.05
     video_to_audio: float = 0.02
     continuation: float = 0.03
+    direction_drop: float = 0.1
 
     def __post_init__(self) -> None:
         shares = (
-            *("text_drop", "reference_drop", "each_reference_drop"),
+            *("text_drop", "reference_drop", "direction_drop", "each_reference_drop"),
             *("reference_noise", "voice_drop", "last_image"),
         )
         for name in shares:
@@ -133,6 +136,8 @@ class Recipe:
         if _chance(self.text_drop, generator):
             return text_segment(torch.tensor(text.empty))
         prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
+        if _chance(self.direction_drop, generator):
+            prompt = without_layers(prompt, DIRECTIONS) or prompt
         ids = text.renumber(text.encode(prompt), slots)
         return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 

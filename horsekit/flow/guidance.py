@@ -1,4 +1,4 @@
-"""Classifier-free guidance: words, reference pictures and voices pulled apart, and the picture pulled to the sound."""
+"""Classifier-free guidance: words, camera and light, pictures, voices and lips, each pulled on its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,44 +11,56 @@ from horsekit.flow.samplers import State
 class Branch(NamedTuple):
     """One forward of the model: its weights in the sums of the picture and of the sound, and what it is told.
 
-    sound: whether the picture hears the clip's own sound; else that is noise to it.
+    direction: whether the words tell of camera and light too; sound: whether the picture hears the clip's own sound;
+    else that is noise to it.
     """
 
     weights: tuple[float, float]
     text: bool
     references: bool
     voices: bool
+    direction: bool = True
     sound: bool = True
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """v = v₀ + reference·(v_r − v₀) + text·(v_rt − v_r) + voice·(v_rtv − v_rt) + (sync − 1)·(v_rtv − v_deaf).
+    """How far a velocity is pulled towards what the model is told, one thing after another:
 
-    v₀ knows nothing, v_r the reference pictures, v_rt also the words, v_rtv also the voices; v_deaf is v_rtv with
-    noise for the clip's sound, and what it tells goes to the picture alone. Strength 1 asks for no exaggeration, and
-    branches of weight 0 are not computed.
+    v = v₀ + reference·(v_r − v₀) + text·(v_w − v_r) + direction·(v_d − v_w) + voice·(v_v − v_d)
+    + (sync − 1)·(v_v − v_deaf)
+
+    v₀ knows nothing, v_r the reference pictures, v_w also the words but those on camera and light, v_d all words, v_v
+    also the voices; v_deaf is v_v with noise for the clip's sound, and what it tells goes to the picture alone.
+    direction: None for as much as text. Strength 1 asks for no exaggeration, and branches of weight 0 are not computed.
     """
 
     text: float = 3.0
     reference: float = 2.0
     voice: float = 1.0
     sync: float = 1.0
+    direction: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("text", "reference", "voice", "sync"):
+        for name in ("text", "reference", "voice", "sync", "direction"):
             value = getattr(self, name)
-            if not 0 <= value <= 30:
+            if value is not None and not 0 <= value <= 30:
                 raise ValueError(
                     f"{name} guidance is {value}; choose a strength from 0 to 30 (1 turns it off)"
                 )
+
+    def strength(self, name: str) -> float:
+        """How strong one of them is; direction is as strong as text where nothing else is said."""
+        value = getattr(self, name)
+        return self.text if value is None else value
 
     def branches(self, has_references: bool, has_voices: bool = False) -> tuple[Branch, ...]:
         """The forwards to run; the weights sum to 1 for the picture and for the sound."""
         told = [(1.0, (False, False, False))]
         if has_references:
             told.append((self.reference, (False, True, False)))
-        told.append((self.text, (True, has_references, False)))
+        told.append((self.text, (True, has_references, False, False)))
+        told.append((self.strength("direction"), (True, has_references, False)))
         if has_voices:
             told.append((self.voice, (True, has_references, True)))
         strengths = [strength for strength, _ in told] + [0.0]

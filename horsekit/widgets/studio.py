@@ -34,6 +34,9 @@ class Stopped(Exception):
     """Raised in the sampler's callback when Stop was pressed."""
 
 
+GUIDANCE = {"text": "Prompt", "direction": "Camera, light", "reference": "Pictures", "sync": "Lips"}
+
+
 @dataclass(eq=False)
 class Take:
     """One clip of the session with all that made it."""
@@ -74,11 +77,10 @@ class Studio(w.VBox):
         self.references = Uploads(self._complain, references)
         self.seconds = _slider(w.FloatSlider, "Seconds", seconds, 2 * STEP, settings.max_seconds, STEP, ".2f")
         self.steps = _slider(w.IntSlider, "Steps", settings.steps, 2, 60, 1, "d")
-        self.text_guidance = _slider(w.FloatSlider, "Prompt", settings.guidance.text, 0, 10, 0.5, ".1f")
-        self.reference_guidance = _slider(
-            w.FloatSlider, "Pictures", settings.guidance.reference, 0, 10, 0.5, ".1f"
-        )
-        self.sync_guidance = _slider(w.FloatSlider, "Lips", settings.guidance.sync, 0, 10, 0.5, ".1f")
+        self.guidance = {
+            name: _slider(w.FloatSlider, label, settings.guidance.strength(name), 0, 10, 0.5, ".1f")
+            for name, label in GUIDANCE.items()
+        }
         self.seed = w.IntText(seed, description="Seed")
         self.dice = w.Button(icon="random", tooltip="Another seed")
         self.generate = w.Button(description="Generate", icon="play", button_style="primary")
@@ -116,7 +118,7 @@ class Studio(w.VBox):
                 self.seconds,
                 w.HBox([self.seed, self.dice]).add_class("hk-seed"),
                 w.Accordion(
-                    [w.VBox([self.steps, self.text_guidance, self.reference_guidance, self.sync_guidance])],
+                    [w.VBox([self.steps, *self.guidance.values()])],
                     titles=("Quality and guidance",),
                     selected_index=None,
                 ),
@@ -144,9 +146,7 @@ class Studio(w.VBox):
             self.steps.value,
             replace(
                 self.pipeline.settings.guidance,
-                text=self.text_guidance.value,
-                reference=self.reference_guidance.value,
-                sync=self.sync_guidance.value,
+                **{name: slider.value for name, slider in self.guidance.items()},
             ),
         )
         self._complain("")
@@ -233,8 +233,8 @@ class Studio(w.VBox):
             return
         self.prompt.value, self.seconds.value, self.seed.value = take.prompt, take.seconds, take.seed
         self.steps.value = take.steps
-        self.text_guidance.value, self.reference_guidance.value = take.guidance.text, take.guidance.reference
-        self.sync_guidance.value = take.guidance.sync
+        for name, slider in self.guidance.items():
+            slider.value = take.guidance.strength(name)
         self.progress.value, self.status.value = self.progress.max, f"seed {take.seed}"
         self._show(take)
 

@@ -8,7 +8,7 @@ import torch
 from horsekit.dataset.sample import LatentSample, Recipe
 from horsekit.sequence import Modality, Role
 
-PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0)
+PLAIN = Recipe(0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def sample():
@@ -101,6 +101,16 @@ def test_all_words_or_all_pictures_can_be_withheld(drawn):
     for sequence in drawn(Recipe(text_drop=1, reference_drop=1), 5):
         assert part(sequence, Modality.TEXT)[0].values.tolist() == [1]
         assert not part(sequence, Modality.VIDEO, Role.REFERENCE)
+
+
+def test_the_words_on_camera_and_light_can_be_withheld(words):
+    prompt = 'Camera: the lens pans left. [Image 1] says "the light is on me". Warm light from the left. Rain is heard.'
+    directed = replace(sample(), prompts=(prompt,))
+    for drop, said in ((0, prompt), (1, '[Image 1] says "the light is on me". Rain is heard.')):
+        sequence = replace(PLAIN, direction_drop=drop).sequence(directed, words, torch.Generator())
+        (text,) = part(sequence, Modality.TEXT)
+        ids = words.encode(said)
+        assert len(text.values) == len(ids) and text.values.tolist()[-6:] == ids[-6:]
 
 
 @pytest.mark.parametrize("task", ["image_to_video", "audio_to_video", "video_to_audio", "continuation"])

@@ -11,11 +11,11 @@ strength = st.floats(0, 30, allow_nan=False)
 
 
 @settings(deadline=None, max_examples=30)
-@given(strength, strength, strength, strength, st.booleans(), st.booleans())
+@given(strength, strength, strength, strength, st.none() | strength, st.booleans(), st.booleans())
 def test_weights_sum_to_one_so_that_equal_branches_change_nothing(
-    text, reference, voice, sync, pictured, heard
+    text, reference, voice, sync, direction, pictured, heard
 ):
-    branches = Guidance(text, reference, voice, sync).branches(pictured, heard)
+    branches = Guidance(text, reference, voice, sync, direction).branches(pictured, heard)
     for of in (0, 1):
         assert sum(branch.weights[of] for branch in branches) == pytest.approx(1)
     velocity = (torch.tensor([1.0, -2.0]), torch.tensor([3.0]))
@@ -48,18 +48,26 @@ def test_voices_come_after_pictures_and_words():
         assert combine(branches, told)[0].item() == pytest.approx(expected)
 
 
+def test_camera_and_light_are_pulled_apart_from_the_other_words():
+    value = {(False, True): 10.0, (True, False): 100.0, (True, True): 1000.0}
+    branches = Guidance(text=3, reference=1, direction=5).branches(True)
+    (out,) = combine(branches, [(torch.tensor(value[b.text, b.direction]),) for b in branches])
+    assert out.item() == pytest.approx(10 + 3 * 90 + 5 * 900)
+    assert Guidance(3, 2, direction=3).branches(True) == Guidance(3, 2).branches(True)
+
+
 def test_strength_one_needs_a_single_forward():
     for pictured in (False, True):
         for heard in (False, True):
             (branch,) = Guidance(1, 1).branches(pictured, heard)
-            assert branch == ((1, 1), True, pictured, heard, True)
+            assert branch == ((1, 1), True, pictured, heard, True, True)
 
 
 def test_the_picture_alone_is_pulled_to_the_sound():
     plain, pulled = (Guidance(text=3, reference=2, sync=sync).branches(True, True) for sync in (1, 4))
     *told, deaf = pulled
     assert [b[1:] for b in told] == [b[1:] for b in plain]
-    assert deaf == ((-3, 0), *told[-1][1:4], False)
+    assert deaf == ((-3, 0), *told[-1][1:5], False)
     heard, unheard = 5.0, 1.0
     values = [(torch.tensor(heard if b.sound else unheard), torch.tensor(7.0)) for b in pulled]
     video, audio = combine(pulled, values)

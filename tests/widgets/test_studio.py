@@ -83,8 +83,8 @@ def make(studio) -> None:
 
 def test_generate_makes_the_clip_that_the_form_describes(studio, pipeline):
     studio.seconds.value, studio.seed.value, studio.steps.value = 0.96, 7, 5
-    studio.text_guidance.value, studio.reference_guidance.value = 4.0, 1.5
-    studio.sync_guidance.value = 3.5
+    for name, strength in (("text", 4.0), ("direction", 6.0), ("reference", 1.5), ("sync", 3.5)):
+        studio.guidance[name].value = strength
     make(studio)
     assert pipeline.asked == {
         "prompt": "a man waves",
@@ -92,7 +92,7 @@ def test_generate_makes_the_clip_that_the_form_describes(studio, pipeline):
         "seconds": 0.96,
         "seed": 7,
         "steps": 5,
-        "guidance": Guidance(4.0, 1.5, voice=1.5, sync=3.5),
+        "guidance": Guidance(4.0, 1.5, voice=1.5, sync=3.5, direction=6.0),
     }
     assert studio.takes[0].clip.frames[0, 0, 0, 0] == 7
     assert "<video" in studio.screen.value
