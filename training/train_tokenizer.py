@@ -24,8 +24,9 @@ from horsekit.engine.optimizer import MuonAdamW
 from horsekit.metrics.fidelity import audio_fidelity, video_fidelity
 from horsekit.stage import Script, stage_batch
 from horsekit.tokenizers import AudioTokenizer, LatentTokenizer, TextTokenizer, VideoTokenizer
-from horsekit.tokenizers.audio import FLOOR, spectrum
+from horsekit.tokenizers.audio import FLOOR
 from horsekit.tokenizers.protocol import WEIGHTS
+from horsekit.tokenizers.stft import between, spectrum
 from horsekit.tokenizers.text import FILE
 from horsekit.tokenizers.video import GROUP
 from horsekit.transformer.precision import fast_bf16
@@ -34,7 +35,9 @@ HELD_OUT = {"video": 32, "audio": 64}  # clips by which a run is judged
 BATCH = {"video": 12, "audio": 32}
 GROUPS = 5  # in a row, for a decoder that remembers to learn from
 LIPS_WEIGHT = 4.0
-LATENT_NOISE = 0.2  # at most, in units of their deviation: a decoder must bear latents that a model made
+PHASE_WEIGHT = 0.3
+SHARPNESS_WEIGHT = 0.5
+LATENT_NOISE = 0.3  # at most, in units of their deviation: a decoder must bear latents that a model made
 WARMUP, SAVE_MINUTES = 100, 3.0
 
 Media = Tensor | tuple[Tensor, Tensor]  # waveforms, or clips and their lips
@@ -119,7 +122,7 @@ def some_clips(media: tuple[Tensor, Tensor], count: int, generator: torch.Genera
 
 
 def video_loss(tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-    """Pixels (L1 and squared), neighbours' differences, and pixels at half size, from noisy latents.
+    """Pixels (L1 and squared), neighbours' differences, pixels at half size, and sharpness, from noisy latents.
 
     Lips count for more, since they are a hundredth of the picture, and all of it that has to be in time.
     """
@@ -128,14 +131,26 @@ def video_loss(tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generato
         latents = tokenizer.encode(clip)
         strength = LATENT_NOISE * torch.rand(len(clip), 1, 1, 1, 1, generator=generator)
         latents = latents + strength * torch.randn(latents.shape, generator=generator)
-    error = tokenizer.decode_pixels(latents) - (clip / 127.5 - 1)
+    made, true = tokenizer.decode_pixels(latents), clip / 127.5 - 1
+    error = made - true
     halved = F.avg_pool2d(error.flatten(0, 1).permute(0, 3, 1, 2), 2)
     weight = 1 + LIPS_WEIGHT * lips[..., None]
     return (
         (weight * (error.abs() + 2 * error.square())).mean()
         + 0.5 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
         + 0.5 * halved.abs().mean()
+        + SHARPNESS_WEIGHT
+        * sum((a - b).abs().mean() for a, b in zip(contrasts(made), contrasts(true), strict=True))
     )
+
+
+def contrasts(pixels: Tensor) -> list[Tensor]:
+    """How strongly neighbours in time, down and across differ, over 4 × 4 pixels of clips [B, F, H, W, R].
+
+    An edge that is a little off costs least, by its pixels, where it is blurred away. By these it has to be there.
+    """
+    steps = (pixels.diff(dim=axis).square().flatten(0, 1).permute(0, 3, 1, 2) for axis in (1, 2, 3))
+    return [(F.avg_pool2d(step, 4, 2, ceil_mode=True) + 1e-4).sqrt() for step in steps]
 
 
 def fit_audio(waveforms: Tensor) -> AudioTokenizer:
@@ -154,14 +169,24 @@ def some_sounds(waveforms: Tensor, count: int, generator: torch.Generator) -> Te
 
 
 def audio_loss(tokenizer: AudioTokenizer, waveform: Tensor, generator: torch.Generator) -> Tensor:
-    """L1 of log magnitudes, and of magnitudes, from noisy latents."""
+    """L1 of log magnitudes, and of magnitudes, and how far phases turn otherwise, from noisy latents."""
     with torch.no_grad():
         latents = tokenizer.encode(waveform)
         strength = LATENT_NOISE * torch.rand(len(waveform), 1, 1, generator=generator)
         latents = latents + strength * torch.randn(latents.shape, generator=generator)
-        true = (spectrum(waveform, tokenizer.window).abs() + FLOOR).log()
-    made = tokenizer.log_magnitude(latents).float()
-    return (made - true).abs().mean() + 20 * (made.exp() - true.exp()).abs().mean()
+        spectra = spectrum(waveform, tokenizer.window)
+        true = (spectra.abs() + FLOOR).log()
+    made, slopes = tokenizer.log_spectra(latents)
+    turned = sum(unlike(spectra, slope, axis) for axis, slope in enumerate(slopes, 1))
+    return (made - true).abs().mean() + 20 * (made.exp() - true.exp()).abs().mean() + PHASE_WEIGHT * turned
+
+
+def unlike(spectra: Tensor, slope: Tensor, axis: int) -> Tensor:
+    """1 − cos of the angle between how phases turn along an axis and how they should; what is loud counts most."""
+    count = spectra.shape[axis] - 1
+    turn = spectra.narrow(axis, 1, count) * spectra.narrow(axis, 0, count).conj()
+    weight = turn.abs().sqrt()
+    return (weight * (1 - (turn.angle() - between(slope, axis)).cos())).sum() / weight.sum()
 
 
 def optimizer_of(parameters: list[nn.Parameter], lr: float) -> MuonAdamW:

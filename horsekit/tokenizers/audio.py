@@ -1,4 +1,4 @@
-"""Sound: principal components of log spectra, and a learned spectrum with Griffin–Lim phases on the way back.
+"""Sound: principal components of log spectra, and a learned spectrum and its inverse on the way back.
 
 B clips, S samples, N tokens, L log-spectral frames (four to a token), K bands, C channels
 """
@@ -15,13 +15,10 @@ from horsekit import clock
 from horsekit.media import Sound
 from horsekit.tokenizers.linear import PatchBasis, residual_branch
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
+from horsekit.tokenizers.stft import FFT, HOP, Slopes, phase_slopes, spectrum, waveform_of
 
-HOP = 160
 FRAMES = 4  # spectral frames to a token
-FFT = 640
 FLOOR = 1e-3
-ITERATIONS = 32
-MOMENTUM = 0.99
 
 
 def band_matrix(bands: int, sample_rate: int) -> Tensor:
@@ -49,22 +46,29 @@ def spread_matrix(bands: Tensor) -> Tensor:
 
 
 class SpectrumRefiner(nn.Module):
-    """Log bands [B, L, K] to a log magnitude of every bin [B, L, bins]; starts at interpolated bands."""
+    """Log bands [B, L, K] to a log magnitude of every bin and the slopes of its phase, [B, L, bins] each.
+
+    Starts at interpolated bands, and at the slopes that magnitudes imply.
+    """
 
     def __init__(self, bands: int, width: int, blocks: int, spread: Tensor) -> None:
         super().__init__()
         self.register_buffer("spread", spread, persistent=False)
         self.enter = nn.Conv1d(bands, width, 3, padding=1)
         self.blocks = nn.ModuleList(residual_branch(nn.Conv1d, width, 5) for _ in range(blocks))
-        self.leave = nn.Conv1d(width, spread.shape[1], 1)
+        self.leave = nn.Conv1d(width, 3 * spread.shape[1], 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, logs: Tensor) -> Tensor:
+    def forward(self, logs: Tensor) -> tuple[Tensor, Slopes]:
         x = self.enter(logs.transpose(1, 2))
         for block in self.blocks:
             x = x + block(x)
-        return logs @ self.spread + self.leave(x).transpose(1, 2)
+        louder, *turned = self.leave(x).transpose(1, 2).float().chunk(3, dim=2)
+        magnitude = logs @ self.spread + louder
+        # what magnitudes imply is a start, with nothing to be learnt through it
+        in_time, in_frequency = phase_slopes(magnitude.detach())
+        return magnitude, (in_time + turned[0], in_frequency + turned[1])
 
 
 class AudioTokenizer(LatentTokenizer):
@@ -119,8 +123,8 @@ class AudioTokenizer(LatentTokenizer):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, N, C] to waveforms [B, 640·N]. Errors: ValueError for NaN."""
         require_finite(latents, "latent")
-        magnitude = self.log_magnitude(latents).exp() - FLOOR
-        return griffin_lim(magnitude.clamp(min=0), self.window)
+        magnitude, slopes = self.log_spectra(latents)
+        return waveform_of((magnitude.exp() - FLOOR).clamp(min=0), slopes, self.window)
 
     def log_bands(self, waveform: Tensor) -> Tensor:
         """Log energies of the bands, [B, L, K]; frame l is centred on the samples 160·l .. 160·(l + 1)."""
@@ -128,10 +132,15 @@ class AudioTokenizer(LatentTokenizer):
         magnitude = spectrum(F.pad(waveform, (0, short)), self.window).abs()
         return (magnitude @ self.bands + FLOOR).log()
 
-    def log_magnitude(self, latents: Tensor) -> Tensor:
-        """Latents to log magnitudes [B, L, bins], with gradients."""
+    def log_spectra(self, latents: Tensor) -> tuple[Tensor, Slopes]:
+        """Latents to log magnitudes [B, L, bins] and the slopes of their phases, with gradients.
+
+        The refiner says how bins share a band; how loud the band is, the latents say, of sounds unlike speech too.
+        """
         logs = rearrange(self.basis.decode(latents / self.spread), "B N (f K) -> B (N f) K", f=FRAMES)
-        return self.refiner(logs)
+        magnitude, slopes = self.refiner(logs)
+        made = ((magnitude.exp() - FLOOR).clamp(min=0) @ self.bands + FLOOR).log()
+        return magnitude + (logs - made) @ self.refiner.spread, slopes
 
     def positions(self, count: int, origin: float = 0.0) -> Tensor:
         """[start, end) of `count` audio tokens in seconds, float64 [count, 2]."""
@@ -142,38 +151,6 @@ class AudioTokenizer(LatentTokenizer):
         basis = {k: v for k, v in self.state_dict().items() if k.startswith("basis.")}
         # not the spread itself, whose last bits are the processor's
         return {**basis, "balance": torch.tensor(self.arguments["balance"])}
-
-
-def spectrum(waveform: Tensor, window: Tensor) -> Tensor:
-    """Complex spectra [B, L, bins] of frames centred in each hop of 160 samples, scaled by the window's sum."""
-    padded = F.pad(waveform, ((FFT - HOP) // 2, (FFT - HOP) // 2))
-    return torch.fft.rfft(padded.unfold(1, FFT, HOP) * window) / window.sum()
-
-
-def waveform_of(spectra: Tensor, window: Tensor) -> Tensor:
-    """The waveform [B, 160·L] whose spectra come closest: overlap-add, divided by the windows' energy."""
-    frames = torch.fft.irfft(spectra * window.sum(), n=FFT) * window
-    count = frames.shape[1]
-    size = (1, (count - 1) * HOP + FFT)
-    total = F.fold(frames.transpose(1, 2), size, (1, FFT), stride=(1, HOP))[:, 0, 0]
-    energy = window.square().expand(1, count, FFT).transpose(1, 2)
-    weight = F.fold(energy, size, (1, FFT), stride=(1, HOP))[:, 0, 0]
-    margin = (FFT - HOP) // 2
-    return (total / weight.clamp(min=1e-3))[:, margin : margin + count * HOP]
-
-
-def griffin_lim(magnitude: Tensor, window: Tensor) -> Tensor:
-    """A waveform [B, 160·L] with magnitudes [B, L, bins]: fast Griffin–Lim (Perraudin 2013) from a fixed start."""
-    generator = torch.Generator().manual_seed(0)
-    angle = torch.rand(magnitude.shape[1:], generator=generator).to(magnitude) * 2 * math.pi
-    phase = torch.polar(torch.ones_like(angle), angle).expand(magnitude.shape)
-    before = torch.zeros_like(phase)
-    for _ in range(ITERATIONS):
-        consistent = spectrum(waveform_of(magnitude * phase, window), window)
-        ahead = consistent + MOMENTUM * (consistent - before)
-        phase = ahead / ahead.abs().clamp(min=1e-9)
-        before = consistent
-    return waveform_of(magnitude * phase, window)
 
 
 def opening(sound: Sound, spec: TokenizerSpec, tokens: int) -> Tensor:
