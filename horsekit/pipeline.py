@@ -17,8 +17,8 @@ from horsekit.adapters.references import PictureLike, References, SoundLike
 from horsekit.character import concerns
 from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, renewed, schedule, to_velocity
 from horsekit.media import Clip, Sound
-from horsekit.request import Canvas, Request, open_canvas
-from horsekit.sequence import Modality, Segment, Stream, pack, text_segment, unpack
+from horsekit.request import Canvas, Request, open_canvas, words_segment
+from horsekit.sequence import Modality, Stream, pack, unpack
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 from horsekit.transformer import UnifiedTransformer, load_transformer
@@ -171,13 +171,8 @@ class Pipeline:
         if not masks[0].any():
             guidance = replace(guidance, sync=1.0)
         branches = guidance.branches(pictured, heard)
-        undirected = [
-            canvas.undirected(s, self.tokenizers) for canvas, s in zip(canvases, spans, strict=True)
-        ]
-        batches = [
-            pack([self._told(s, b, words) for s, words in zip(sequences, undirected, strict=True)])
-            for b in branches
-        ]
+        asked = [*zip(sequences, canvases, spans, strict=True)]
+        batches = [pack([self._told(branch, *one) for one in asked]) for branch in branches]
         with self._products():
             memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
         spreads = (self.tokenizers.video.spread, self.tokenizers.audio.spread)
@@ -232,13 +227,15 @@ class Pipeline:
             about |= {key: ", ".join(values)} if values else {}
         return about
 
-    def _told(self, sequence: TokenSequence, branch: Branch, undirected: Segment) -> TokenSequence:
-        """The same sequence with its words, some of them, its pictures or its voices withheld."""
+    def _told(
+        self, branch: Branch, sequence: TokenSequence, canvas: Canvas, span: tuple[int, int]
+    ) -> TokenSequence:
+        """The sequence of a canvas' window with its words, some of them, its pictures or its voices withheld."""
         video, audio, words, *known = sequence.segments
-        if not branch.direction:
-            words = undirected
         if not branch.text:
-            words = text_segment(torch.tensor(self.tokenizers.text.empty))
+            words = words_segment("", self.tokenizers)
+        elif not branch.direction:
+            words = canvas.undirected(span, self.tokenizers)
         told = {Modality.VIDEO: branch.references, Modality.AUDIO: branch.voices}
         return TokenSequence((video, audio, words, *(part for part in known if told[part.modality])))
 

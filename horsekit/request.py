@@ -112,10 +112,7 @@ class Canvas:
 
     def undirected(self, window: tuple[int, int], tokenizers: Tokenizers) -> Segment:
         """A window's words without those on camera and light."""
-        words = without_layers(self._words(window), DIRECTIONS)
-        return (
-            words_segment(words, tokenizers) if words else text_segment(torch.tensor(tokenizers.text.empty))
-        )
+        return words_segment(without_layers(self._words(window), DIRECTIONS), tokenizers)
 
     def put(self, window: tuple[int, int], video: Tensor, audio: Tensor) -> None:
         """Keep what was made of a window; what was given stays as it was."""
@@ -214,8 +211,10 @@ def windows(latents: int, most: int) -> tuple[tuple[int, int], ...]:
 
 
 def words_segment(prompt: str, tokenizers: Tokenizers) -> Segment:
-    """The words of a prompt as tokens, each with its slot and its time."""
+    """The words of a prompt as tokens, each with its slot and its time; of no words, what stands for withheld ones."""
     text = tokenizers.text
+    if not prompt:
+        return text_segment(torch.tensor(text.empty))
     ids = text.encode(prompt)
     return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 

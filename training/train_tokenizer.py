@@ -121,17 +121,22 @@ def some_clips(media: tuple[Tensor, Tensor], count: int, generator: torch.Genera
     return pieces, lips
 
 
+@torch.no_grad()
+def noisy_latents(tokenizer: LatentTokenizer, media: Tensor, generator: torch.Generator) -> Tensor:
+    """What is encoded of the media, each with noise of a strength of its own, up to LATENT_NOISE."""
+    latents = tokenizer.encode(media)
+    strength = LATENT_NOISE * torch.rand(len(latents), *[1] * (latents.ndim - 1), generator=generator)
+    return latents + strength * torch.randn(latents.shape, generator=generator)
+
+
 def video_loss(tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
     """Pixels (L1 and squared), neighbours' differences, pixels at half size, and sharpness, from noisy latents.
 
     Lips count for more, since they are a hundredth of the picture, and all of it that has to be in time.
     """
     clip, lips = piece
-    with torch.no_grad():
-        latents = tokenizer.encode(clip)
-        strength = LATENT_NOISE * torch.rand(len(clip), 1, 1, 1, 1, generator=generator)
-        latents = latents + strength * torch.randn(latents.shape, generator=generator)
-    made, true = tokenizer.decode_pixels(latents), clip / 127.5 - 1
+    made = tokenizer.decode_pixels(noisy_latents(tokenizer, clip, generator))
+    true = clip / 127.5 - 1
     error = made - true
     halved = F.avg_pool2d(error.flatten(0, 1).permute(0, 3, 1, 2), 2)
     weight = 1 + LIPS_WEIGHT * lips[..., None]
@@ -170,13 +175,9 @@ def some_sounds(waveforms: Tensor, count: int, generator: torch.Generator) -> Te
 
 def audio_loss(tokenizer: AudioTokenizer, waveform: Tensor, generator: torch.Generator) -> Tensor:
     """L1 of log magnitudes, and of magnitudes, and how far phases turn otherwise, from noisy latents."""
-    with torch.no_grad():
-        latents = tokenizer.encode(waveform)
-        strength = LATENT_NOISE * torch.rand(len(waveform), 1, 1, generator=generator)
-        latents = latents + strength * torch.randn(latents.shape, generator=generator)
-        spectra = spectrum(waveform, tokenizer.window)
-        true = (spectra.abs() + FLOOR).log()
-    made, slopes = tokenizer.log_spectra(latents)
+    spectra = spectrum(waveform, tokenizer.window)
+    true = (spectra.abs() + FLOOR).log()
+    made, slopes = tokenizer.log_spectra(noisy_latents(tokenizer, waveform, generator))
     turned = sum(unlike(spectra, slope, axis) for axis, slope in enumerate(slopes, 1))
     return (made - true).abs().mean() + 20 * (made.exp() - true.exp()).abs().mean() + PHASE_WEIGHT * turned
 

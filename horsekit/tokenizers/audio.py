@@ -124,13 +124,12 @@ class AudioTokenizer(LatentTokenizer):
         """Latents [B, N, C] to waveforms [B, 640·N]. Errors: ValueError for NaN."""
         require_finite(latents, "latent")
         magnitude, slopes = self.log_spectra(latents)
-        return waveform_of((magnitude.exp() - FLOOR).clamp(min=0), slopes, self.window)
+        return waveform_of(_unlogged(magnitude), slopes, self.window)
 
     def log_bands(self, waveform: Tensor) -> Tensor:
         """Log energies of the bands, [B, L, K]; frame l is centred on the samples 160·l .. 160·(l + 1)."""
         short = -waveform.shape[1] % self.samples_per_token
-        magnitude = spectrum(F.pad(waveform, (0, short)), self.window).abs()
-        return (magnitude @ self.bands + FLOOR).log()
+        return self._in_bands(spectrum(F.pad(waveform, (0, short)), self.window).abs())
 
     def log_spectra(self, latents: Tensor) -> tuple[Tensor, Slopes]:
         """Latents to log magnitudes [B, L, bins] and the slopes of their phases, with gradients.
@@ -139,8 +138,12 @@ class AudioTokenizer(LatentTokenizer):
         """
         logs = rearrange(self.basis.decode(latents / self.spread), "B N (f K) -> B (N f) K", f=FRAMES)
         magnitude, slopes = self.refiner(logs)
-        made = ((magnitude.exp() - FLOOR).clamp(min=0) @ self.bands + FLOOR).log()
+        made = self._in_bands(_unlogged(magnitude))
         return magnitude + (logs - made) @ self.refiner.spread, slopes
+
+    def _in_bands(self, magnitude: Tensor) -> Tensor:
+        """Magnitudes [B, L, bins] to log energies of the bands [B, L, K]."""
+        return (magnitude @ self.bands + FLOOR).log()
 
     def positions(self, count: int, origin: float = 0.0) -> Tensor:
         """[start, end) of `count` audio tokens in seconds, float64 [count, 2]."""
@@ -151,6 +154,11 @@ class AudioTokenizer(LatentTokenizer):
         basis = {k: v for k, v in self.state_dict().items() if k.startswith("basis.")}
         # not the spread itself, whose last bits are the processor's
         return {**basis, "balance": torch.tensor(self.arguments["balance"])}
+
+
+def _unlogged(logs: Tensor) -> Tensor:
+    """Magnitudes of log magnitudes."""
+    return (logs.exp() - FLOOR).clamp(min=0)
 
 
 def opening(sound: Sound, spec: TokenizerSpec, tokens: int) -> Tensor:
