@@ -205,6 +205,10 @@ def _grouped(q: Tensor, k: Tensor, v: Tensor, layout: Layout, local: bool) -> Te
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled():
+        # a CPU's backward pass in bfloat16 is the slower one, for samples of a few tokens tenfold
+        with torch.autocast("cpu", enabled=False):
+            return _sdpa(q.float(), k.float(), v.float(), seen).to(q.dtype)
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True).transpose(1, 2)
 

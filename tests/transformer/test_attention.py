@@ -11,6 +11,7 @@ import torch
 
 from horsekit.sequence import pack
 from horsekit.transformer import Prediction
+from horsekit.transformer.attention import attend, layout
 
 LOCAL = {"local_attn_layers": (0, 2), "frame_receptive_field": 1}
 
@@ -109,3 +110,20 @@ def test_an_unknown_backend_and_a_foreign_memory_are_refused(small: Callable, dr
     model.attention_backend = "magic"
     with pytest.raises(ValueError, match="'magic'"):
         model(batch)
+
+
+def test_gradients_in_bfloat16_are_those_of_float32_to_its_rounding(small: Callable, draw: Callable) -> None:
+    torch.manual_seed(0)
+    batch = pack([draw(0, 3, 5, 4, 2)])
+    plan = layout(batch.main, small().adapter.rope.bands)
+    rows = len(batch.main.coords)
+    halves = [(2 * torch.randn(rows, heads, 64)).bfloat16() for heads in (4, 2, 2)]
+    upstream = torch.randn(rows, 4, 64).bfloat16()
+
+    def gradients(dtype: torch.dtype) -> list[torch.Tensor]:
+        q, k, v = (half.to(dtype).requires_grad_() for half in halves)
+        mixed = attend(q, k, v, plan, None, local=False)
+        return torch.autograd.grad(mixed, (q, k, v), upstream.to(dtype))
+
+    for found, exact in zip(gradients(torch.bfloat16), gradients(torch.float32), strict=True):
+        assert (found.float() - exact).norm() < 3e-3 * exact.norm()
