@@ -3,7 +3,7 @@
 n clips, E coordinates of a character, H W pixels
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -141,14 +141,17 @@ def measured_arms(
     seed: int = 0,
     steps: int | None = None,
     beside: Sequence[BrandCharacter] = (),
+    figures: Collection[str] = tuple(FIGURES),
 ) -> dict[str, dict[str, list[float]]]:
-    """Of each adapter by name (None: the base model alone), the values of every figure, clip by clip.
+    """Of each adapter by name (None: the base model alone), the values of the figures, clip by clip.
 
-    All are asked for the same clips; the last adapter stays on the pipeline. Errors: as panel.
+    All are asked for the same clips, those alone that some of the figures are read off; the last adapter stays on
+    the pipeline. Errors: as panel.
     """
     if clips < 2:
         raise ValueError(f"clips is {clips}; give at least 2, or nothing can be said of their spread")
-    trials, arms = [*_trials(brand, clips, seed, beside)], {}
+    trials = [t for t in _trials(brand, clips, seed, beside) if not t.figures.keys().isdisjoint(figures)]
+    arms = {}
     for name, adapter in adapters.items():
         pipeline.adapt(*([] if adapter is None else [adapter]))
         arms[name] = _measured(pipeline, trials, steps, name)

@@ -14,6 +14,7 @@ from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.pipeline import Pipeline
 
 BASE = "base"
+ERRORS = ("own", "others")
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,7 @@ def rank(
     if not brands:
         raise ValueError("there is no character to rank by; give the folder of each")
     errors = [_errors(pipeline, adapters, brand, clips, seed, steps) for brand in brands]
-    arms = {
-        name: {key: [e for of in errors for e in of[name][key]] for key in ("own", "others")}
-        for name in errors[0]
-    }
+    arms = {name: {key: [e for of in errors for e in of[name][key]] for key in ERRORS} for name in errors[0]}
     scores = {
         name: [own + other for own, other in zip(arm["own"], arm["others"], strict=True)]
         for name, arm in arms.items()
@@ -128,7 +126,7 @@ def _errors(
     seed: int,
     steps: int | None,
 ) -> dict[str, dict[str, list[float]]]:
-    arms = measured_arms(pipeline, {BASE: None, **adapters}, brand, clips, seed, steps)
+    arms = measured_arms(pipeline, {BASE: None, **adapters}, brand, clips, seed, steps, figures=ERRORS)
     if "own" not in arms[BASE]:
         raise ValueError(
             f"{brand.name} has no prompts to be measured by; add held-out clips or regression_prompts"
