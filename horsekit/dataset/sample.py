@@ -133,11 +133,13 @@ class Recipe:
     def _text(
         self, prompts: tuple[str, ...], slots: dict[int, int], text: TextTokenizer, generator: torch.Generator
     ) -> Segment:
-        if _chance(self.text_drop, generator):
+        prompt = ""
+        if not _chance(self.text_drop, generator):
+            prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
+            if _chance(self.direction_drop, generator):
+                prompt = without_layers(prompt, DIRECTIONS)
+        if not prompt:
             return text_segment(torch.tensor(text.empty))
-        prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
-        if _chance(self.direction_drop, generator):
-            prompt = without_layers(prompt, DIRECTIONS) or prompt
         ids = text.renumber(text.encode(prompt), slots)
         return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 

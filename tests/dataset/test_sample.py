@@ -113,6 +113,12 @@ def test_the_words_on_camera_and_light_can_be_withheld(words):
         assert len(text.values) == len(ids) and text.values.tolist()[-6:] == ids[-6:]
 
 
+def test_a_prompt_of_nothing_but_camera_and_light_is_withheld_as_a_whole(words):
+    directed = replace(sample(), prompts=("The camera pans left. Warm light from the left.",))
+    sequence = replace(PLAIN, direction_drop=1).sequence(directed, words, torch.Generator())
+    assert part(sequence, Modality.TEXT)[0].values.tolist() == list(words.empty)
+
+
 @pytest.mark.parametrize("task", ["image_to_video", "audio_to_video", "video_to_audio", "continuation"])
 def test_a_task_gives_its_part_clean_and_asks_for_the_rest(task, drawn):
     chances = {"image_to_video": 0, "audio_to_video": 0, "video_to_audio": 0, "continuation": 0, task: 1}
