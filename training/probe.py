@@ -2,9 +2,9 @@
 
     python training/probe.py --minutes 8 now=horsekit/weights/horse-tiny next=candidates/next
 
-For each candidate (a folder with text, video and audio tokenizers) the same clips are encoded and a fresh
-horse-tiny is trained on them, for the same minutes on the same machine. It is then judged by its clips, in pixels,
-where candidates can be compared; their losses, shown beside it, are each in a space of its own.
+For each candidate (a folder with text, video and audio tokenizers) the same clips are encoded and a small fresh
+model is trained on them, for the same minutes on the same machine. It is then judged by its clips, in pixels, where
+candidates can be compared; their losses, shown beside it, are each in a space of its own.
 """
 
 import argparse

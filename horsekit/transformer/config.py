@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 PARAMS_DTYPES = ("float32", "bfloat16")
@@ -146,23 +146,25 @@ class TransformerConfig:
         return {"transformer": values, "packing": packing}
 
 
+_TINY = TransformerConfig(
+    num_layers=8,
+    hidden_size=256,
+    head_dim=64,
+    num_query_groups=2,
+    video_in_channels=96,
+    audio_in_channels=64,
+    mm_layers=(0, 7),
+    gelu7_layers=(0,),
+    patch=(1, 1, 1),
+    text_vocab_size=3040,
+    num_slots=4,
+    predicts="residual",
+    rotary_top=4.0,
+    rotary_span=256.0,
+)
 PRESETS = {
-    "horse-tiny": TransformerConfig(
-        num_layers=8,
-        hidden_size=256,
-        head_dim=64,
-        num_query_groups=2,
-        video_in_channels=96,
-        audio_in_channels=64,
-        mm_layers=(0, 7),
-        gelu7_layers=(0,),
-        patch=(1, 1, 1),
-        text_vocab_size=3040,
-        num_slots=4,
-        predicts="residual",
-        rotary_top=4.0,
-        rotary_span=256.0,
-    ),
+    "horse-probe": replace(_TINY, num_layers=4, hidden_size=192, num_query_groups=1, mm_layers=(0, 3)),
+    "horse-tiny": _TINY,
     "horse-1b": TransformerConfig(
         num_layers=24,
         hidden_size=1536,
