@@ -17,8 +17,8 @@ from horsekit.adapters.references import PictureLike, References, SoundLike
 from horsekit.character import concerns
 from horsekit.flow import SAMPLERS, Branch, Guidance, Step, combine, renewed, schedule, to_velocity
 from horsekit.media import Clip, Sound
-from horsekit.request import Canvas, Request, open_canvas, words_segment
-from horsekit.sequence import Modality, Stream, pack, unpack
+from horsekit.request import Canvas, Request, open_canvas
+from horsekit.sequence import Modality, Stream, pack, unpack, words_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 from horsekit.transformer import UnifiedTransformer, load_transformer
@@ -233,7 +233,7 @@ class Pipeline:
         """The sequence of a canvas' window with its words, some of them, its pictures or its voices withheld."""
         video, audio, words, *known = sequence.segments
         if not branch.text:
-            words = words_segment("", self.tokenizers)
+            words = words_segment("", self.tokenizers.text)
         elif not branch.direction:
             words = canvas.undirected(span, self.tokenizers)
         told = {Modality.VIDEO: branch.references, Modality.AUDIO: branch.voices}

@@ -23,7 +23,7 @@ from horsekit.direction import check_directions
 from horsekit.excerpt import excerpt, timed
 from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import DIRECTIONS, PromptError, checked, timed_lines, without_layers
-from horsekit.sequence import Segment, audio_segment, text_segment, video_segment
+from horsekit.sequence import Segment, audio_segment, video_segment, words_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers
 
@@ -104,7 +104,7 @@ class Canvas:
             (
                 video_segment(video, given=self.seen[first:last]),
                 audio_segment(self.audio[sound], given=self.heard[sound]),
-                words_segment(self._words(window), tokenizers),
+                words_segment(self._words(window), tokenizers.text),
                 *self.pictures,
                 *self.voices,
             )
@@ -112,7 +112,7 @@ class Canvas:
 
     def undirected(self, window: tuple[int, int], tokenizers: Tokenizers) -> Segment:
         """A window's words without those on camera and light."""
-        return words_segment(without_layers(self._words(window), DIRECTIONS), tokenizers)
+        return words_segment(without_layers(self._words(window), DIRECTIONS), tokenizers.text)
 
     def put(self, window: tuple[int, int], video: Tensor, audio: Tensor) -> None:
         """Keep what was made of a window; what was given stays as it was."""
@@ -208,15 +208,6 @@ def windows(latents: int, most: int) -> tuple[tuple[int, int], ...]:
         first = spans[-1][1] - min(OVERLAP, most - 1)
         spans.append((first, min(latents, first + most)))
     return tuple(spans)
-
-
-def words_segment(prompt: str, tokenizers: Tokenizers) -> Segment:
-    """The words of a prompt as tokens, each with its slot and its time; of no words, what stands for withheld ones."""
-    text = tokenizers.text
-    if not prompt:
-        return text_segment(torch.tensor(text.empty))
-    ids = text.encode(prompt)
-    return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 
 
 def _kept(request: Request, size: tuple[int, int], rate: int) -> Clip | None:

@@ -6,6 +6,7 @@ A token's nine coordinates are its place (t, h, w), the size of its grid and a r
 position on an axis is place × (reference − 1) / (size − 1), centred in space.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Samples
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from horsekit.clock import FRAMES_PER_LATENT, latent_places
+from horsekit.tokenizers import TextTokenizer
 
 MAX_SLOTS, MAX_REFERENCES = 4, 9  # characters, and pictures of them all, that condition a clip
 SLOT_GAP = 10  # latent times between the reference pictures of one slot and those of the next
@@ -210,6 +212,17 @@ def text_segment(
         torch.zeros(count),
         torch.zeros(count, dtype=torch.long),
     )
+
+
+def words_segment(prompt: str, text: TextTokenizer, slots: Mapping[int, int] | None = None) -> Segment:
+    """The words of a prompt as tokens, each with its slot and its time; of no words, what stands for withheld ones.
+
+    slots: by which numbers the prompt's subjects go here, their own unless told.
+    """
+    if not prompt:
+        return text_segment(torch.tensor(text.empty))
+    ids = text.renumber(text.encode(prompt), slots or {})
+    return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
 
 
 def reference_segment(latents: Tensor, slot: int, index: int = 0, patch: Patch = (1, 1, 1)) -> Segment:

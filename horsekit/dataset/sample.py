@@ -16,9 +16,9 @@ from horsekit.sequence import (
     Sequence,
     audio_segment,
     reference_segment,
-    text_segment,
     video_segment,
     voice_segment,
+    words_segment,
 )
 from horsekit.tokenizers import TextTokenizer
 
@@ -138,10 +138,7 @@ class Recipe:
             prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
             if _chance(self.direction_drop, generator):
                 prompt = without_layers(prompt, DIRECTIONS)
-        if not prompt:
-            return text_segment(torch.tensor(text.empty))
-        ids = text.renumber(text.encode(prompt), slots)
-        return text_segment(torch.tensor(ids), torch.tensor(text.slots(ids)), times=text.positions(prompt))
+        return words_segment(prompt, text, slots)
 
     def _references(
         self, sample: LatentSample, slots: dict[int, int], generator: torch.Generator
