@@ -4,44 +4,11 @@ import re
 from itertools import combinations
 
 from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines
+from horsekit.terms import OPPOSITE, camera_moves
 
 LETTERS, SIGNS = 40.0, 15.0  # that can be said in a second, of an alphabet and of CJK, by the fastest voice
 _AFTER = re.compile(r"\b(then|before|after(wards)?|and back|first|finally|next)\b", re.IGNORECASE)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_WAYS = {
-    "left": r"left(wards?)?",
-    "right": r"right(wards?)?",
-    "up": r"up(wards?)?",
-    "down": r"down(wards?)?",
-    "in": r"in|inwards?|forwards?|closer|nearer",
-    "out": r"out|outwards?|back(wards?)?|away",
-}
-_OPPOSITE = {"left": "right", "up": "down", "in": "out"}
-_MOVES = {
-    "pan": (r"pan(s|ning)?", ("left", "right")),
-    "tilt": (r"tilt(s|ing)?", ("up", "down")),
-    "dolly": (r"doll(y|ies|ying)|push(es|ing)?|pull(s|ing)?", ("in", "out")),
-    "truck": (r"truck(s|ing)?|slid(e|es|ing)", ("left", "right")),
-    "orbit": (r"orbit(s|ing)?|circl(e|es|ing)|arc(s|ing)?", ("left", "right")),
-    "crane": (r"cran(e|es|ing)|boom(s|ing)?", ("up", "down")),
-    "zoom": (r"zoom(s|ing)?", ("in", "out")),
-}
-_STILL = (
-    r"(camera|shot|frame|tripod)\b[^.]{0,30}\b(static|fixed|locked|still|does not move|motionless)"
-    r"|\bstatic (camera|shot)"
-)
-
-
-def camera_moves(text: str) -> set[tuple[str, str]]:
-    """The camera moves that words ask for, as (kind, way); a fixed camera is ("static", "")."""
-    found = set()
-    for kind, (verb, ways) in _MOVES.items():
-        for way in ways:
-            if re.search(rf"\b({verb})\b([ -]\w+){{0,4}}?[ -]({_WAYS[way]})\b", text, re.IGNORECASE):
-                found.add((kind, way))
-    if re.search(_STILL, text, re.IGNORECASE):
-        found.add(("static", ""))
-    return found
 
 
 def check_directions(text: str, seconds: float) -> None:
@@ -60,8 +27,9 @@ def check_directions(text: str, seconds: float) -> None:
 def _check_camera(shot: Shot) -> None:
     if _AFTER.search(shot.camera):
         return
-    for a, b in combinations(sorted(camera_moves(shot.camera)), 2):
-        opposed = a[0] == b[0] and {a[1], b[1]} in ({k, v} for k, v in _OPPOSITE.items())
+    moves = camera_moves(shot.camera) - {("handheld", "")}  # which sways, whatever else the camera does
+    for a, b in combinations(sorted(moves), 2):
+        opposed = a[0] == b[0] and {a[1], b[1]} in ({k, v} for k, v in OPPOSITE.items())
         if opposed or "static" in (a[0], b[0]):
             said = " and ".join(" ".join(move).strip() for move in (a, b))
             raise PromptError(

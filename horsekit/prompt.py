@@ -210,7 +210,7 @@ _CUES = {
     r"|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?"
     r"|cranes?|zooms?|slides?|glides?|arcs?|circles?|swings?|swivels?|rises?|rising|lifts?|climbs?|sinks?"
     r"|lowers?|descen(d|ds|t)|booms?|tightens?|widens?|travels?|moves? (closer|away|round|sideways)"
-    r"|(come|look|tip|turn|stay|stand|remain)s?"
+    r"|(come|look|tip|turn|stay|stand|hold|remain)s?"
     r" (up|down|upward|downward|left|right|fixed|put|still|nearer|in place))\b",
     "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|moonlight|backlit|rim|key|beam|rays|lamp\w*"
     r"|illumin\w*|contrast|skin|gloss\w*|matte|oily|sheen|shin[ey]\w*)\b",
@@ -271,20 +271,49 @@ def _split_shots(text: str) -> list[tuple[str, float | None, float | None]]:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; what is quoted stays in one piece."""
+    return [text[first:last] for first, last in _spans(text)]
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
     covered = _QUOTE.sub(lambda quote: quote[0][0] + "x" * (len(quote[0]) - 3) + quote[0][-2:], text)
     ends = [0, *(match.end() for match in _SENTENCE_END.finditer(covered)), len(text)]
-    return [piece for a, b in pairwise(ends) if (piece := text[a:b].strip())]
+    bounds = []
+    for first, last in pairwise(ends):
+        piece = text[first:last]
+        if piece.strip():
+            bounds.append((first + len(piece) - len(piece.lstrip()), first + len(piece.rstrip())))
+    return bounds
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a text, its words text[first:last], and its layer; `heading` is that of a shot it opens, or ""."""
+
+    first: int
+    last: int
+    layer: str
+    heading: str
+
+
+def layered(text: str) -> list[Sentence]:
+    """The sentences of a text in order, each in the layer of its label, or without one in that of its wording."""
+    found, label = [], None
+    for first, last in _spans(text):
+        header = _HEADER.match(text[first:last])
+        heading = header[0].strip() if header else ""
+        words = text[first + (header.end() if header else 0) : last]
+        own = _LABEL.match(words)
+        label = own["name"].lower() if own else None if header else label
+        found.append(Sentence(last - len(words), last, label or layer_of(words), heading))
+    return found
 
 
 def without_layers(text: str, names: Collection[str]) -> str:
     """The text, in its own order, less the sentences of some layers; shots keep their headings."""
     kept = []
-    for sentence in sentences(text):
-        header = _HEADER.match(sentence)
-        words = sentence[header.end() :] if header else sentence
-        label = _LABEL.match(words)
-        layer = label["name"].lower() if label else layer_of(words)
-        kept.append((header[0].strip() if header else "") if layer in names else sentence)
+    for sentence in layered(text):
+        words = "" if sentence.layer in names else text[sentence.first : sentence.last]
+        kept.append(f"{sentence.heading} {words}".strip())
     return " ".join(piece for piece in kept if piece)
 
 

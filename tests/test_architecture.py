@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 # from the ground up; a module imports from its own package and from floors below its own
 FLOORS = (
     ("clock", "prompt"),
-    ("media", "excerpt", "direction"),
-    ("stage", "tokenizers", "character"),
+    ("media", "excerpt", "terms"),
+    ("stage", "tokenizers", "character", "direction"),
     ("sequence",),
     ("transformer", "dataset"),
     ("adapters", "flow"),

@@ -174,6 +174,7 @@ WRITTEN = [
     ("Light: warm, from the left.\nSubject: a fox.", "Subject: a fox."),
     ("[00:00-00:01] The camera pans left. A fox. Shot 2: Soft light.", "[00:00-00:01] A fox. Shot 2:"),
     ("The camera tilts up. Hard light from above.", ""),
+    ("Camera: pans left. A fox follows.\nSetting: a room.", "Setting: a room."),
 ]
 
 

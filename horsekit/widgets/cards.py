@@ -9,6 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from horsekit.media import Clip, Picture
+from horsekit.terms import terms
 
 THUMBNAIL = 160
 PREVIEW_MS = 40
@@ -73,6 +74,12 @@ def measures(rows: Iterable[Measure]) -> str:
         for row in rows
     )
     return f'<div class="hk-measures">{"".join(cells)}</div>'
+
+
+def understood(prompt: str) -> str:
+    """The terms of camera and light in which a model reads a prompt, shot by shot."""
+    shots = (" · ".join(found) for _, found in terms(prompt))
+    return f'<div class="hk-terms">{" | ".join(shots)}</div>'
 
 
 def message(text: str, kind: str = "note") -> str:

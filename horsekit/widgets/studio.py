@@ -74,6 +74,9 @@ class Studio(w.VBox):
             prompt, placeholder="[Image 1] smiles and says: “Hello!” The camera pushes in slowly.", rows=5
         )
         self.camera, self.light = camera_picker(self.prompt), light_picker(self.prompt)
+        self.understood = w.HTML()
+        self.prompt.observe(lambda _: self._understand(), "value")
+        self._understand()
         self.references = Uploads(self._complain, references)
         self.seconds = _slider(w.FloatSlider, "Seconds", seconds, 2 * STEP, settings.max_seconds, STEP, ".2f")
         self.steps = _slider(w.IntSlider, "Steps", settings.steps, 2, 60, 1, "d")
@@ -112,6 +115,7 @@ class Studio(w.VBox):
                 self.prompt,
                 self.camera,
                 self.light,
+                self.understood,
                 _heading("Characters"),
                 self.references,
                 _heading("Take"),
@@ -131,6 +135,9 @@ class Studio(w.VBox):
         bar = w.HBox([self.progress, self.status]).add_class("hk-progress")
         shown = w.HBox([w.VBox([self.screen, bar]), self.beside]).add_class("hk-shown")
         return w.VBox([shown, self.history.add_class("hk-history")]).add_class("hk-result")
+
+    def _understand(self) -> None:
+        self.understood.value = cards.understood(self.prompt.value)
 
     def _complain(self, text: str) -> None:
         self.message.value = cards.message(text, "error")

@@ -26,6 +26,7 @@ STYLE = """<style>
 }
 .horsekit .hk-pick .widget-dropdown { width: auto; min-width: 0; margin: 0; }
 .horsekit .hk-pick select, .horsekit .hk-seed input { border-radius: 6px; }
+.horsekit .hk-terms { margin: 4px; font-size: 12px; color: var(--hk-quiet); }
 .horsekit .hk-slot {
   align-items: center; justify-content: space-between; padding: 10px 12px; margin: 2px 2px 6px;
   border: 1px dashed var(--hk-line); border-radius: 8px;

@@ -14,7 +14,12 @@ SHIPPED = TextTokenizer.from_pretrained("horsekit/weights/horse-tiny/text")
 @settings(deadline=None, max_examples=200)
 @given(
     st.text()
-    | st.lists(st.sampled_from(("a", " ", "<begin>", "<empty>", "[Image 1]", "é\u200d🐎"))).map("".join)
+    | st.lists(st.sampled_from(("a", " ", "<begin>", "<empty>", "<warm>", "[Image 1]", "é\u200d🐎"))).map(
+        "".join
+    )
+    | st.lists(
+        st.sampled_from(("Camera: ", "pans left", "Warm light", '"', ". ", "\n", "Shot 2: ", "🐎"))
+    ).map("".join)
 )
 def test_any_text_survives(text):
     assert SHIPPED.decode(SHIPPED.encode(text)) == normalised(text)
@@ -35,6 +40,21 @@ def test_markers_of_the_grammar_are_single_tokens():
         (token,) = SHIPPED.encode(marker)[1:]
         assert ids.count(token) == 1, marker
     assert SHIPPED.decode(ids) == text
+
+
+def test_terms_stand_behind_the_words_of_their_shot():
+    text = "[00:00-00:01] The view glides left. A fox. [00:01-00:02] Oily skin, lit from behind. 🐎!"
+    ids = SHIPPED.encode(text)
+    unsaid = [place for place, token in enumerate(ids) if not SHIPPED.decode([token])]
+    assert len(unsaid) == 4, "begin, the move, the light's side and the skin"
+    assert SHIPPED.decode(ids[: unsaid[1]]) == "[00:00-00:01] The view glides left. A fox."
+    assert ids[-2:] == SHIPPED.encode("Very shiny skin, backlit.")[-2:]
+    assert ids[unsaid[1]] == SHIPPED.encode("A leftward tracking move.")[-1]
+    assert SHIPPED.positions(text)[unsaid].isnan().all() and len(SHIPPED.positions(text)) == len(ids)
+
+
+def test_terms_typed_out_are_letters():
+    assert len(SHIPPED.encode("<warm>")) > 2
 
 
 def test_words_have_no_time_but_those_of_a_timed_line():

@@ -209,6 +209,12 @@ def test_a_picker_replaces_what_was_written_and_puts_it_back(studio):
     assert studio.prompt.value == 'The camera pans left. A man says: "hi".'
 
 
+def test_what_is_understood_of_camera_and_light_is_shown_as_it_is_written(studio):
+    assert ">" + "</div>" in studio.understood.value, "nothing yet"
+    studio.prompt.value = "A man waves. The lens glides left. Lit from behind. Shot 2: The camera sinks."
+    assert "truck left · light from the back | crane down" in studio.understood.value
+
+
 def test_a_picker_never_drops_a_mention_of_a_picture(studio):
     studio.prompt.value = "A medium close-up of [Image 1]."
     studio.camera.choices["move"].value = "pan_left"

@@ -1,0 +1,65 @@
+"""Wordings of one meaning have one term."""
+
+import pytest
+
+from horsekit.prompt import Prompt
+from horsekit.stage import Script
+from horsekit.stage.light import DIRECTIONS
+from horsekit.terms import TERMS, camera_moves, terms
+
+
+@pytest.mark.parametrize(
+    ("text", "moves"),
+    [
+        ("The camera pans slowly to the left.", {("pan", "left")}),
+        ("Slow push-in.", {("dolly", "in")}),
+        ("It zooms out while the camera tilts up.", {("zoom", "out"), ("tilt", "up")}),
+        ("The camera tracks right while it pans left.", {("truck", "right"), ("pan", "left")}),
+        ("A quick rightward tracking move.", {("truck", "right")}),
+        ("The camera moves in a slow arc to the left.", {("orbit", "left")}),
+        ("The camera moves in.", {("dolly", "in")}),
+        ("Zoom in a bit.", {("zoom", "in")}),
+        ("The camera does not move.", {("static", "")}),
+        ("A static shot.", {("static", "")}),
+        ("Shaky handheld view.", {("handheld", "")}),
+        ("He pushes the door.", set()),
+    ],
+)
+def test_camera_moves_are_read_from_words(text, moves):
+    assert camera_moves(text) == moves
+
+
+def test_terms_are_read_from_the_layers_they_belong_to():
+    words = '[Image 1] turns left in a green coat and says: "zoom in, it is warm". A white room with balls far behind.'
+    assert terms(words) == []
+    assert terms("Light: warm.\nCamera: turn left. A bit.") == [(38, ("pan left", "a little", "warm"))]
+
+
+def test_each_shot_has_its_own():
+    text = "The camera cranes up. [00:00-00:01] A fox. Light with soft fill. [00:01-00:02] Matte skin."
+    assert [found for _, found in terms(text)] == [("crane up",), ("low contrast",), ("matte",)]
+    assert [text[:end][-5:] for end, _ in terms(text)] == ["s up.", "fill.", "skin."]
+
+
+def asked(script: Script) -> set[str]:
+    """The terms of what a script films."""
+    camera, light = script.camera, script.light
+    skin = "natural skin" if light.gloss == "normal" else light.gloss
+    wanted = {camera.kind.replace("_", " "), light.colour, f"{light.key_to_fill} contrast", skin}
+    wanted.add(f"light from the {DIRECTIONS[light.direction]}")
+    if camera.kind != "static":
+        wanted |= {camera.speed} & set(TERMS)
+    if camera.kind not in ("static", "handheld"):
+        wanted |= {"a little"} if camera.magnitude < 0.6 else {"far"} if camera.magnitude > 0.87 else set()
+    return wanted
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_whatever_words_the_stage_finds_they_mean_what_it_films(split):
+    for seed in range(300):
+        script = Script.draw(seed, split, speaking=False)
+        layers = script.layers(seed)
+        ((_, found),) = terms(Prompt.of({name: layers[name] for name in ("camera", "light")}).text())
+        if script.camera.kind == "handheld":  # "shakes a little" is one of its wordings
+            found = set(found) - {"a little"}
+        assert set(found) == asked(script), layers
