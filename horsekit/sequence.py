@@ -340,12 +340,13 @@ class Batch:
 
     Each picture and each voice is a sample of the stream `references`, since it attends to itself alone, all
     pictures before all voices, so that its rows stand sample after sample; `owners` names the sample of `main` it
-    belongs to.
+    belongs to. twins: samples 2k and 2k + 1 are the same scene but for one term of their prompts.
     """
 
     main: Stream
     references: Stream | None = None
     owners: tuple[int, ...] = ()
+    twins: bool = False
 
     def replace(self, main: Stream) -> "Batch":
         """The same references beside another main stream."""
@@ -354,7 +355,7 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same tokens on another device."""
         references = None if self.references is None else self.references.to(device)
-        return Batch(self.main.to(device), references, self.owners)
+        return replace(self, main=self.main.to(device), references=references)
 
 
 def pack(sequences: Samples[Sequence]) -> Batch:

@@ -1,7 +1,7 @@
 """Batches as a pure function of (seed, rank, step): nothing to save, nothing to lose on resume."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -29,7 +29,8 @@ class Batches:
     without padding.
     batch_size counts samples per rank, stills_batch_size (None: as many) those of a batch of single frames, which
     are so much shorter; ranks see disjoint parts of each epoch's order.
-    Errors: ValueError for a batch size below 1.
+    twins: samples come two by two, each beside its twin, with the same task, references and wording.
+    Errors: ValueError for a batch size below 1, or an odd one of twins.
     """
 
     samples: LatentDataset
@@ -41,28 +42,38 @@ class Batches:
     world: int = 1
     stills_batch_size: int | None = None
     mixed: bool = False
+    twins: bool = False
 
     def __post_init__(self) -> None:
+        together = 2 if self.twins else 1
         for name, size in (("batch_size", self.batch_size), ("stills_batch_size", self.stills_batch_size)):
             if size is not None and size < 1:
                 raise ValueError(f"{name} is {size}; use at least 1")
+            if size is not None and size % together:
+                raise ValueError(f"{name} is {size}, and twins come two by two; use an even number")
         buckets = defaultdict(list)
         for index, bucket in enumerate(self.samples.buckets):
             buckets[(0,) if self.mixed else bucket].append(index)
         stills = self.stills_batch_size or self.batch_size
         sized = [
-            (torch.tensor(rows), stills if shape[0] == 1 else self.batch_size)
+            (
+                torch.tensor(rows).view(-1, together),
+                (stills if shape[0] == 1 else self.batch_size) // together,
+            )
             for shape, rows in sorted(buckets.items())
         ]
         object.__setattr__(self, "_buckets", sized)
 
     def at(self, step: int) -> Batch:
         """The batch of a step on this rank."""
-        generator = step_generator(self.seed, self.rank, step)
-        sequences = [
-            self.recipe.sequence(self.samples[index], self.text, generator) for index in self.indices(step)
-        ]
-        return pack(sequences)
+        generator, sequences = step_generator(self.seed, self.rank, step), []
+        drawn = generator.get_state()
+        for place, index in enumerate(self.indices(step)):
+            if self.twins and place % 2:
+                generator.set_state(drawn)  # so that all is drawn as it was for the twin before
+            drawn = generator.get_state()
+            sequences.append(self.recipe.sequence(self.samples[index], self.text, generator))
+        return replace(pack(sequences), twins=self.twins)
 
     def indices(self, step: int) -> list[int]:
         """Which samples the batch of a step holds."""
@@ -71,7 +82,8 @@ class Batches:
         places = range(first, first + size)
         epochs = {place // len(rows): None for place in places}
         orders = {epoch: self._order(epoch, len(rows)) for epoch in epochs}
-        return [int(rows[orders[place // len(rows)][place % len(rows)]]) for place in places]
+        units = [rows[orders[place // len(rows)][place % len(rows)]] for place in places]
+        return torch.cat(units).tolist()
 
     def _bucket(self, step: int) -> tuple[torch.Tensor, int]:
         """Buckets take turns in proportion to their batches; every rank picks the same one."""

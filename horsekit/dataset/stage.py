@@ -20,7 +20,7 @@ from horsekit.dataset.latents import write_shard
 from horsekit.dataset.lips import latent_means, lip_shares
 from horsekit.dataset.sample import LatentSample
 from horsekit.media import replacing
-from horsekit.prompt import Prompt
+from horsekit.prompt import DIRECTIONS, Prompt
 from horsekit.stage import Script, portrait, random_mouths, render, stage_batch
 from horsekit.stage.script import voice_sample
 from horsekit.stage.seeding import generator
@@ -39,7 +39,8 @@ class StagePlan:
     stills: one frame each, without sound, the mouth open or shut at random; portraits: reference pictures per
     character; wordings: prompts per clip, the last with the time of its line, or of a still with the characters alone;
     pairs: share of clips with two
-    characters in the shot. Errors: ValueError for a share outside 0 to 1.
+    characters in the shot; twins: after each its twin, which differs in one term of camera or light, of stills in one
+    of light (`Script.twin`); `clips` then counts both as one. Errors: ValueError for a share outside 0 to 1.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class StagePlan:
     portraits: int = 4
     wordings: int = 3
     pairs: float = 0.15
+    twins: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.pairs <= 1:
@@ -61,7 +63,7 @@ class StagePlan:
 
 def build(plan: StagePlan, workers: int = 2) -> None:
     """Render and encode every shard that is not there yet, with a progress bar."""
-    check_plan(plan.folder, load_tokenizers(plan.tokenizers), plan.size, plan.seconds)
+    check_plan(plan.folder, load_tokenizers(plan.tokenizers), plan.size, plan.seconds, plan.twins)
     count = -(-plan.clips // SHARD)
     missing = [k for k in range(count) if not (shard_path(plan, k) / "state.json").exists()]
     with get_context("spawn").Pool(workers) as pool, tqdm(total=len(missing) * SHARD, unit="clip") as bar:
@@ -69,11 +71,13 @@ def build(plan: StagePlan, workers: int = 2) -> None:
             bar.update(SHARD)
 
 
-def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float) -> None:
+def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float, twins: bool = False) -> None:
     """Write down what a folder's latents depend on, or compare. Errors: ValueError where they are of another kind."""
     wanted = {
         "video": tokenizers.video.digest, "audio": tokenizers.audio.digest, "size": size, "seconds": seconds,
     }  # fmt: skip
+    if twins:
+        wanted["twins"] = True
     listing = folder / PLAN
     if not listing.is_file():
         with replacing(listing) as draft:
@@ -104,23 +108,24 @@ def _build_shard(job: tuple[StagePlan, int]) -> None:
 def _samples(plan: StagePlan, seeds: range, tokenizers: Tokenizers) -> Iterator[LatentSample]:
     for start in range(0, len(seeds), RENDERED_TOGETHER):
         chunk = seeds[start : start + RENDERED_TOGETHER]
-        scripts = [draw(plan, seed) for seed in chunk]
+        scripts = [script for seed in chunk for script in shots(plan, seed)]
         video, audio, boxes = (_still_latents if plan.stills else _clip_latents)(
             scripts, plan.size, tokenizers
         )
-        for row, (script, seed) in enumerate(zip(scripts, chunk, strict=True)):
+        for row, script in enumerate(scripts):
+            seed = script.seed
             numbers = [seed * plan.wordings + k for k in range(plan.wordings)]
             yield LatentSample(
                 video[row],
                 None if audio is None else audio[row],
-                _prompts(script, numbers, plan.stills),
+                _prompts(script, numbers, plan),
                 {
                     slot: _portraits(plan, character, seed * 10 + slot, tokenizers)
                     for slot, character in enumerate(script.characters, start=1)
                 },
                 lip_shares(boxes[row], video.shape[1:4]),
                 {} if plan.stills else _voices(plan, script, seed, tokenizers),
-                _described(script, numbers[0], plan.stills),
+                _described(script, numbers[0], plan),
                 nearest_subjects(boxes[row], video.shape[1:4]),
             )
 
@@ -130,6 +135,12 @@ def draw(plan: StagePlan, seed: int) -> Script:
     pair = torch.rand((), generator=torch.Generator().manual_seed(seed)) < plan.pairs
     seconds, speaking = (clock.duration(1), False) if plan.stills else (plan.seconds, None)
     return Script.draw(seed, plan.split, seconds, characters=2 if pair else 1, speaking=speaking)
+
+
+def shots(plan: StagePlan, seed: int) -> tuple[Script, ...]:
+    """The script of a seed, and of a plan of twins its twin."""
+    script = draw(plan, seed)
+    return (script, script.twin(moving=not plan.stills)) if plan.twins else (script,)
 
 
 def _clip_latents(
@@ -163,11 +174,17 @@ def nearest_subjects(boxes: Tensor, grid: Sequence[int]) -> Tensor:
     return nearest[:, None].expand(*grid)
 
 
-def _prompts(script: Script, numbers: Sequence[int], still: bool) -> tuple[str, ...]:
-    """A shot in words, several times over."""
+def _prompts(script: Script, numbers: Sequence[int], plan: StagePlan) -> tuple[str, ...]:
+    """A shot in words, several times over; of twins always with what may tell them apart."""
     *others, last = numbers
-    if not still:
-        return (*(script.prompt(n) for n in others), script.prompt(last, timed=True))
+    always = DIRECTIONS if plan.twins else ()
+    if not plan.stills:
+        return (
+            *(script.prompt(n, always=always) for n in others),
+            script.prompt(last, timed=True, always=always),
+        )
+    if plan.twins:
+        return tuple(_still_prompt(script, n) for n in numbers)
     # of a still the last says no more than who is where: a short way to what the numbers of pictures mean
     return (
         *(_still_prompt(script, n) for n in others),
@@ -175,11 +192,11 @@ def _prompts(script: Script, numbers: Sequence[int], still: bool) -> tuple[str, 
     )
 
 
-def _described(script: Script, number: int, still: bool) -> tuple[str, ...]:
+def _described(script: Script, number: int, plan: StagePlan) -> tuple[str, ...]:
     """A shot in words that do without pictures of its characters."""
-    if still:
+    if plan.stills:
         return (_still_prompt(script, number, references=False),)
-    return (script.prompt(number, references=False),)
+    return (script.prompt(number, references=False, always=DIRECTIONS if plan.twins else ()),)
 
 
 def _still_prompt(script: Script, number: int, references: bool = True) -> str:
@@ -216,6 +233,7 @@ def main() -> None:
     parser.add_argument(
         "--pairs", type=float, default=0.15, help="share of clips with two characters in the shot"
     )
+    parser.add_argument("--twins", action="store_true", help="each with a twin that differs in one term")
     parser.add_argument("--workers", type=int, default=2)
     options = vars(parser.parse_args())
     workers = options.pop("workers")

@@ -52,6 +52,9 @@ def build_objective(config: TrainConfig, tokenizers: Tokenizers, predicts: str) 
         lips_weight=config.objective.lips_weight,
         lips=lips,
         binding_weight=config.objective.binding_weight,
+        twin_weight=config.objective.twin_weight,
+        term_weight=config.objective.term_weight,
+        terms=tokenizers.text.terms,
         apart=config.objective.apart,
         predicts=predicts,
     )
@@ -87,6 +90,7 @@ def build_batches(
         place.world,
         config.stills_batch_size,
         mixed=not stage,
+        twins=data.twins,
     )
 
 
@@ -124,7 +128,7 @@ def _fill_cache(data: DataConfig, folder: Path, tokenizers: Tokenizers) -> None:
     from horsekit.dataset.stage import StagePlan, build, check_plan
 
     if data.clips is None:
-        check_plan(ROOT / data.path, tokenizers, data.size, data.seconds)
+        check_plan(ROOT / data.path, tokenizers, data.size, data.seconds, data.twins)
         return
     build(
         StagePlan(
@@ -135,6 +139,7 @@ def _fill_cache(data: DataConfig, folder: Path, tokenizers: Tokenizers) -> None:
             split=data.split,
             seconds=data.seconds,
             size=data.size,
+            twins=data.twins,
         )
     )
 

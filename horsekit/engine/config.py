@@ -33,7 +33,8 @@ class DataConfig(Section):
     the pictures and the voice of its card. folder: clips and pictures listed in `path`/metadata.jsonl, with
     `references`, pictures or folders of pictures, of the one character they show, and `voice`, a file of its
     speech. Of both, clips and pictures may have any shape and length; size: the side of a square of as many pixels
-    as each of them keeps. recipe: fields of dataset.Recipe.
+    as each of them keeps. twins: the stage's clips were rendered two by two, see dataset.stage. recipe: fields of
+    dataset.Recipe.
     """
 
     kind: Literal["stage", "characters", "folder"]
@@ -46,6 +47,7 @@ class DataConfig(Section):
     split: Literal["train", "held_out"] = "train"
     references: tuple[str, ...] = ()
     voice: str | None = None
+    twins: bool = False
     recipe: dict[str, int | float] = {}
 
     @field_validator("recipe")
@@ -109,6 +111,8 @@ class ObjectiveConfig(Section):
     first_weight: Positive = 1.0
     lips_weight: Annotated[float, Field(ge=0)] = 0.0
     binding_weight: Annotated[float, Field(ge=0)] = 0.0
+    twin_weight: Annotated[float, Field(ge=0)] = 0.0
+    term_weight: Annotated[float, Field(ge=0)] = 0.0
     apart: Share = 0.0
 
 

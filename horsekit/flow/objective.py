@@ -16,6 +16,7 @@ from horsekit.sequence import Batch, Modality, Stream
 
 LEVEL_BINS = 4
 LEAST_LIPS = 0.05  # share of the lips in a latent, below which they are not in the picture
+LEAST_APART = 0.002  # mean square by which twins differ, in latents; of less no share is asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,12 @@ class Objective:
     lips_weight: how much it counts that lips open in time, as read along the directions `lips` [C, K], since
     that is little of the picture and all that the sound tells of; binding_weight: how much it counts that a token
     of the picture carries the tag of the subject that it shows, without which it cannot tell whose references are
-    its own (after the localisation loss of FastComposer, arXiv 2305.10431); apart: the share of samples whose sound
-    has a noise level of its own, so that either can be read from the other; predicts: what the model's output means
-    (to_velocity).
+    its own (after the localisation loss of FastComposer, arXiv 2305.10431); twin_weight: how much it counts that
+    twins, which share their noise, differ as they should: all that is hard to tell about a scene is taken out, and
+    what one term of the prompt means is left; term_weight: how much it counts that a token of the picture carries
+    the terms of its prompt, the ids from terms[0] to terms[1], half-way through the layers; apart: the share of
+    samples whose sound has a noise level of its own, so that either can be read from the other; predicts: what the
+    model's output means (to_velocity).
     """
 
     shift: float = 3.0
@@ -65,6 +69,9 @@ class Objective:
     lips_weight: float = 0.0
     lips: Tensor | None = None
     binding_weight: float = 0.0
+    twin_weight: float = 0.0
+    term_weight: float = 0.0
+    terms: tuple[int, int] = (0, 0)
     apart: float = 0.0
     predicts: str = "velocity"
 
@@ -77,10 +84,10 @@ class Objective:
         apart = torch.rand(samples, generator=generator, device=generator.device) < self.apart
         return torch.stack([picture, torch.where(apart, own, picture)], dim=1)
 
-    def noisy(self, stream: Stream, sigma: Tensor, generator: torch.Generator) -> Noisy:
+    def noisy(self, stream: Stream, sigma: Tensor, generator: torch.Generator, twins: bool = False) -> Noisy:
         """Corrupt what is to be generated; given tokens stay clean.
 
-        sigma: [B, 2], a noise level for the picture and the sound of each sample.
+        sigma: [B, 2], a noise level for the picture and the sound of each sample; twins share their noise.
         """
         noisy, targets, levels = [], [], []
         for modality, clean in ((Modality.VIDEO, stream.video), (Modality.AUDIO, stream.audio)):
@@ -90,6 +97,8 @@ class Objective:
             levels.append(level)
             # drawn where the generator lives, so that a seed means the same noise on every device
             noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
+            if twins and len(clean):
+                noise = _by_twins(noise, stream)[:, :1].expand(-1, 2, -1, -1).reshape(clean.shape)
             noisy.append((1 - level) * clean + level * noise)
             targets.append(noise - clean)
         return Noisy(stream.replace(video=noisy[0], audio=noisy[1]), tuple(targets), tuple(levels))
@@ -101,7 +110,9 @@ class Objective:
         """
         stream = batch.main
         sigma = self.levels(len(stream.counts), generator).to(stream.video.device)
-        noisy = self.noisy(stream, sigma, generator)
+        if batch.twins:
+            sigma = sigma[::2].repeat_interleave(2, dim=0)
+        noisy = self.noisy(stream, sigma, generator, batch.twins)
         output = model(batch.replace(main=noisy.stream))
         left = self._left((output.video, output.audio), noisy)
         video_error, audio_error = (part.square().mean(dim=1) for part in left)
@@ -112,6 +123,10 @@ class Objective:
             total = total + self.lips_weight * self._of_lips(left[0] * noisy.levels[0], stream)
         if self.binding_weight:
             total = total + self.binding_weight * self._of_tags(output.tags, stream)
+        if self.twin_weight and batch.twins:
+            total = total + self.twin_weight * self._of_twins(left[0], noisy.targets[0], stream)
+        if self.term_weight:
+            total = total + self.term_weight * self._of_terms(output.words, stream)
         for name, value in (("video", video), ("audio", audio)):
             if not torch.isfinite(value):
                 raise ValueError(
@@ -165,6 +180,19 @@ class Objective:
         return moved.square().mean(-1).sum() / seen.sum().clamp(min=1)
 
     @staticmethod
+    def _of_twins(left: Tensor, targets: Tensor, stream: Stream) -> Tensor:
+        """What is wrong of the difference between twins, over how large it is, in the mean over the pairs.
+
+        left: the error of the picture's velocity, targets: the velocity itself, [N, C].
+        """
+        made = stream.generate[stream.modality == Modality.VIDEO][:, None]
+        wrong, apart = (
+            _by_twins(part * made, stream).diff(dim=1).square().mean(dim=(1, 2, 3))
+            for part in (left, targets)
+        )
+        return (wrong / (apart + LEAST_APART)).mean()
+
+    @staticmethod
     def _of_tags(tags: Tensor | None, stream: Stream) -> Tensor:
         """Cross-entropy of the tags of tokens that are to be made, where it is known whom they show."""
         if tags is None:
@@ -177,6 +205,22 @@ class Objective:
             return tags.sum() * 0
         return functional.cross_entropy(tags[known].float(), stream.shows[rows][known] - 1)
 
+    def _of_terms(self, words: Tensor | None, stream: Stream) -> Tensor:
+        """Cross-entropy of each term of a token's prompt against all that are not in it."""
+        if words is None:
+            raise ValueError(
+                "term_weight is not 0, and the model reads no token ids; set objective.term_weight=0"
+            )
+        first, last = self.terms
+        rows, said = stream.modality == Modality.VIDEO, (stream.text >= first) & (stream.text < last)
+        asked = torch.zeros(len(stream.counts), last - first, dtype=torch.bool, device=words.device)
+        asked[stream.sample[stream.modality == Modality.TEXT][said], stream.text[said] - first] = True
+        asked = asked[stream.sample[rows]]
+        logits = words[:, first:last].float()
+        others = logits.masked_fill(asked, -torch.inf).logsumexp(1, keepdim=True)
+        made = asked & stream.generate[rows][:, None]
+        return (functional.softplus(others - logits) * made).sum() / made.sum().clamp(min=1)
+
     @staticmethod
     def _mean(error: Tensor, stream: Stream, modality: Modality, levels: Tensor) -> tuple[Tensor, Tensor]:
         rows = stream.modality == modality
@@ -186,3 +230,8 @@ class Objective:
         sums = error.new_zeros(LEVEL_BINS).index_add(0, bins, error.detach() * keep)
         hits = error.new_zeros(LEVEL_BINS).index_add(0, bins, keep)
         return mean, sums / torch.where(hits > 0, hits, torch.nan)
+
+
+def _by_twins(rows: Tensor, stream: Stream) -> Tensor:
+    """Rows of one modality, [N, C], as [pairs, 2, n, C]: twins have as many tokens as one another."""
+    return rows.unflatten(0, (len(stream.counts) // 2, 2, -1))

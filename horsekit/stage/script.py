@@ -17,9 +17,9 @@ from horsekit.prompt import LAYERS, Prompt, with_time
 from horsekit.stage import wording
 from horsekit.stage.ambience import AMBIENCES, ambience
 from horsekit.stage.background import Background
-from horsekit.stage.camera import MOVES, CameraMove
+from horsekit.stage.camera import MOVES, SPEEDS, CameraMove
 from horsekit.stage.cast import Character, Voice
-from horsekit.stage.light import DIRECTIONS, Light
+from horsekit.stage.light import COLOURS, DIRECTIONS, GLOSS, STOPS, Light
 from horsekit.stage.lines import lines
 from horsekit.stage.record import Truth
 from horsekit.stage.render import render
@@ -125,6 +125,33 @@ class Script:
             mirrored=count == 2 and uniform(source, 0, 1) < 0.5,
         )
 
+    def twin(self, moving: bool = True) -> "Script":
+        """The same scene but for one term of its light or, where something is `moving`, of its camera.
+
+        All else being the same, what differs between the two is what that term means. It is no combination that is
+        held out from the script's split.
+        """
+        source = generator(self.seed, f"twin {self.split}")
+        while True:
+            term = choice(source, _TWIN_TERMS if moving else _LIGHT_TERMS)
+            if term == "move":
+                other = replace(self, camera=self._alike(source))
+            elif term == "speed":
+                other = replace(
+                    self, camera=replace(self.camera, speed=_another(source, SPEEDS, self.camera.speed))
+                )
+            else:
+                value = _another(source, _LIGHT_TERMS_OF[term], getattr(self.light, term))
+                other = replace(self, light=replace(self.light, **{term: value}))
+            if held_out(other.camera.kind, other.light.direction) == (self.split == "held_out"):
+                return other
+
+    def _alike(self, source: torch.Generator) -> CameraMove:
+        """A move that differs from this one in how near and far things part, with the same start."""
+        axis, _, way = self.camera.kind.partition("_")
+        kind = f"{choice(source, _ALIKE[axis])}_{way}".rstrip("_")
+        return CameraMove.draw(self.camera.seed, (kind,), default_distance(len(self.characters)))
+
     @property
     def phonemes(self) -> tuple[Phoneme, ...]:
         """Phonemes at their times in the clip, none in a silent one."""
@@ -225,6 +252,33 @@ class Script:
         return [form.format(name) for name in short], short
 
 
+# moves that look alike at first: by which way the picture goes, and not by how near and far part
+_ALIKE = {
+    "static": ("handheld",),
+    "handheld": ("static",),
+    "pan": ("truck", "orbit"),
+    "truck": ("pan", "orbit"),
+    "orbit": ("pan", "truck"),
+    "tilt": ("crane",),
+    "crane": ("tilt",),
+    "dolly": ("zoom",),
+    "zoom": ("dolly",),
+}
+_LIGHT_TERMS_OF = {
+    "gloss": tuple(GLOSS),
+    "direction": tuple(range(len(DIRECTIONS))),
+    "key_to_fill": tuple(STOPS),
+    "colour": tuple(COLOURS),
+}
+_LIGHT_TERMS = (
+    "gloss",
+    "gloss",
+    "direction",
+    "key_to_fill",
+    "colour",
+)  # gloss shows least, so it comes oftener
+_TWIN_TERMS = ("move", "move", "move", "move", "speed", *_LIGHT_TERMS)
+
 _LEFT_OUT = {
     "subject": 0.35,
     "action": 0.5,
@@ -239,6 +293,10 @@ _LEFT_OUT = {
 def held_out(move: str, direction: int) -> bool:
     """Whether a camera move under a light from that direction is kept from training: one of eight is."""
     return (3 * MOVES.index(move) + direction) % len(DIRECTIONS) == 0
+
+
+def _another(source: torch.Generator, values: Collection, but: object) -> object:
+    return choice(source, tuple(value for value in values if value != but))
 
 
 def _draw_line(

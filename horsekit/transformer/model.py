@@ -28,12 +28,14 @@ class Prediction(NamedTuple):
     """Of every token to make, in the meaning of config.predicts: video [Nv, C], audio [Na, C], float32.
 
     tags [Nv, slots], of a model with slots: logits of whose picture a video token takes itself for, by how much of
-    each slot's vector it carries half-way through the layers.
+    each slot's vector it carries half-way through the layers; words [Nv, vocabulary], of a model that reads token
+    ids: the same of each word's.
     """
 
     video: Tensor
     audio: Tensor
     tags: Tensor | None = None
+    words: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,21 +160,25 @@ class UnifiedTransformer(nn.Module):
         stream = batch.main
         plan = self._layout(stream, memory, batch.owners)
         x = self.adapter(stream)
-        tags = None
+        tags = words = None
         for index, layer in enumerate(self.block.layers):
             x, _ = self._run(layer, x, plan, memory.layers[index] if memory else None)
-            if self.config.num_slots and index == (self.config.num_layers - 1) // 2:
-                tags = self._tags(x[: stream.sizes[0]])
+            if index == (self.config.num_layers - 1) // 2:
+                tags, words = self._carried(x[: stream.sizes[0]])
         video, audio, _ = x.split(stream.sizes)
         return Prediction(
             self.final_linear_video(self.final_norm_video(video)),
             self.final_linear_audio(self.final_norm_audio(audio)),
             tags,
+            words,
         )
 
-    def _tags(self, x: Tensor) -> Tensor:
-        unit = F.rms_norm(x, x.shape[-1:])
-        return unit @ self.adapter.slot_embedder.weight[1:].T / self.config.hidden_size**0.5
+    def _carried(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """How much of each slot's and of each word's vector rows [N, D] carry, where the model has such."""
+        unit = F.rms_norm(x, x.shape[-1:]) / self.config.hidden_size**0.5
+        tags = unit @ self.adapter.slot_embedder.weight[1:].T if self.config.num_slots else None
+        read = self.training and self.config.text_vocab_size is not None  # nobody asks for it otherwise
+        return tags, unit @ self.adapter.text_embedder.weight.T if read else None
 
     def _layout(self, stream: Stream, memory: Memory | None = None, owners: tuple[int, ...] = ()) -> Layout:
         radius = self.config.frame_receptive_field if self.config.local_attn_layers else -1

@@ -1,11 +1,14 @@
 """Batches depend on nothing but seed, rank and step."""
 
+from collections import Counter
+
 import pytest
 import torch
 
 from horsekit.dataset.batches import Batches, Blend
 from horsekit.dataset.latents import LatentDataset, write_shard
-from horsekit.dataset.sample import LatentSample
+from horsekit.dataset.sample import LatentSample, Recipe
+from horsekit.sequence import Modality
 
 
 def samples(count, latents=3):
@@ -63,6 +66,28 @@ def test_stills_come_in_batches_of_their_own_size(words):
     assert sizes == {3: {4}, 1: {6}}
     with pytest.raises(ValueError, match="stills_batch_size is 0"):
         Batches(dataset, words, 4, stills_batch_size=0)
+
+
+def test_twins_stay_together_in_one_task(words):
+    recipe = Recipe(audio_to_video=0.3, continuation=0.3, each_reference_drop=0.5)
+    batches = Batches(LatentDataset.of(samples(24)), words, 6, recipe, stills_batch_size=4, twins=True)
+    for epoch in range(2):
+        seen = [batches.indices(step) for step in range(4 * epoch, 4 * epoch + 4)]
+        assert sorted(index for step in seen for index in step) == list(range(24))
+        assert all(
+            b == a + 1 and a % 2 == 0 for step in seen for a, b in zip(step[::2], step[1::2], strict=True)
+        )
+    for step in range(8):
+        batch = batches.at(step)
+        given = batch.main.generate[batch.main.modality < Modality.TEXT].split(
+            [n for counts in zip(*batch.main.counts, strict=True) for n in counts][:12]
+        )
+        assert batch.twins
+        assert all(torch.equal(a, b) for a, b in zip(given[::2], given[1::2], strict=True))
+        owners = Counter(batch.owners)
+        assert all(owners[k] == owners[k + 1] for k in range(0, 6, 2))
+    with pytest.raises(ValueError, match="batch_size is 5, and twins come two by two"):
+        Batches(LatentDataset.of(samples(4)), words, 5, twins=True)
 
 
 def test_latents_survive_the_disk(tmp_path):

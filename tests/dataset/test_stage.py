@@ -63,6 +63,21 @@ def test_a_share_of_pairs_that_is_none_is_refused(tmp_path):
         StagePlan(tmp_path, TOKENIZERS, clips=2, pairs=1.5)
 
 
+@pytest.mark.parametrize("stills", [False, True])
+def test_twins_lie_side_by_side_and_their_words_tell_them_apart(tmp_path, stills):
+    build(StagePlan(tmp_path, TOKENIZERS, clips=3, first_seed=20, stills=stills, twins=True), workers=1)
+    dataset = LatentDataset.open(tmp_path)
+    assert len(dataset) == 6
+    for one, other in ((dataset[row], dataset[row + 1]) for row in (0, 2, 4)):
+        assert not torch.equal(one.video, other.video)
+        assert stills or torch.equal(one.audio, other.audio)
+        assert all(a != b for a, b in zip(one.prompts, other.prompts, strict=True))
+        assert all(torch.equal(one.references[slot], other.references[slot]) for slot in one.references)
+    with pytest.raises(ValueError, match="twins"):
+        build(StagePlan(tmp_path.parent / "plain", TOKENIZERS, clips=1, stills=True), workers=1)
+        check_plan(tmp_path.parent / "plain", load_tokenizers(TOKENIZERS), 64, 1.28, twins=True)
+
+
 def test_a_cache_of_another_version_is_refused_before_it_is_used(tmp_path):
     from datasets import load_from_disk
 

@@ -8,6 +8,7 @@ import torch
 
 from horsekit.dataset.sample import Recipe
 from horsekit.flow import Objective, training_levels
+from horsekit.flow.objective import LEAST_APART
 from horsekit.sequence import Modality, pack
 from horsekit.transformer.model import Prediction
 
@@ -97,6 +98,59 @@ def test_a_token_should_carry_the_tag_of_whom_it_shows(tmp_path):
     ).total.isfinite()  # nothing known
     with pytest.raises(ValueError, match="the model has no slots"):
         Objective(binding_weight=1.0)(lambda b: Prediction(b.main.video, b.main.audio), batch, source)
+
+
+def test_twins_share_noise_and_should_differ_as_they_do():
+    source = torch.Generator().manual_seed(5)
+    one, other = tiny_run.samples(2)
+    twins = [one, other, other, one]
+    batch = replace(pack([Recipe().sequence(s, tiny_run.Words(), source) for s in twins]), twins=True)
+    batch = batch.replace(main=replace(batch.main, generate=batch.main.modality != Modality.TEXT))
+    seen = []
+
+    def model(batch):
+        seen.append(batch.main)
+        return Prediction(batch.main.video * 0, batch.main.audio * 0)
+
+    blind = Objective(audio_weight=0, twin_weight=2.0)(model, batch, torch.Generator().manual_seed(3))
+    noisy = seen[0].video.unflatten(0, (2, 2, -1))
+    clean = batch.main.video.unflatten(0, (2, 2, -1))
+    shrunk = (noisy[:, 1] - noisy[:, 0]) / (clean[:, 1] - clean[:, 0])
+    assert shrunk.flatten(1).std(1).max() < 1e-3, "one level and one noise for both"
+    apart = (clean[:, 1] - clean[:, 0]).square().mean((1, 2))
+    torch.testing.assert_close(blind.total - blind.video, 2 * (apart / (apart + LEAST_APART)).mean())
+
+    def knowing(batch):  # right but for what all have in common
+        return Prediction(1 - clean.reshape(batch.main.video.shape), batch.main.audio * 0)
+
+    known = Objective(audio_weight=0, twin_weight=2.0)(knowing, batch, torch.Generator().manual_seed(3))
+    assert known.video > 0.5 and known.total - known.video < 1e-5
+
+
+def test_a_token_should_carry_the_terms_of_its_prompt_and_no_others(tmp_path):
+    batch = tiny_run.batches(tiny_run.configured(tmp_path)).at(0)
+    stream, source = batch.main, torch.Generator().manual_seed(1)
+    rows, texts = stream.modality == Modality.VIDEO, stream.sample[stream.modality == Modality.TEXT]
+    words = torch.randint(3, 12, (len(stream.text),), generator=source)  # of which 5 to 8 are terms
+    stream = replace(stream, text=words)
+    logits = torch.randn(int(rows.sum()), 12, generator=source)
+    model = lambda b: Prediction(0 * b.main.video, 0 * b.main.audio, words=logits)  # noqa: E731
+    objective = Objective(audio_weight=0, term_weight=2.0, terms=(5, 9))
+    losses = objective(model, batch.replace(main=stream), source)
+    missed, count = 0.0, 0
+    for row, (sample, made) in enumerate(
+        zip(stream.sample[rows].tolist(), stream.generate[rows], strict=True)
+    ):
+        said = {word for word in words[texts == sample].tolist() if 5 <= word < 9}
+        others = [word for word in range(5, 9) if word not in said]
+        count += len(said) if made else 0
+        for word in said if made else ():
+            missed -= logits[row, [word, *others]].log_softmax(0)[0].item()
+    assert (losses.total - losses.video).item() == pytest.approx(2 * missed / count, rel=1e-4)
+    silent = batch.replace(main=replace(stream, text=words * 0))
+    assert objective(model, silent, source).total.isfinite()  # no terms at all
+    with pytest.raises(ValueError, match="the model reads no token ids"):
+        objective(lambda b: Prediction(b.main.video, b.main.audio), batch, source)
 
 
 def test_what_is_not_there_has_no_loss(tmp_path):

@@ -224,3 +224,36 @@ def test_layers_that_are_asked_for_are_never_left_out():
         for name in ("camera", "light"):
             assert layers[name].rstrip(".").lower() in asked.lower()
         assert len(asked) >= len(free)
+
+
+def test_a_twin_differs_in_one_term_and_in_nothing_else():
+    changed = Counter()
+    for seed in range(200):
+        script = Script.draw(seed, speaking=False)
+        for moving in (True, False):
+            twin = script.twin(moving)
+            kept = {
+                "seed",
+                "split",
+                "frames",
+                "characters",
+                "identities",
+                "background",
+                "ambience",
+                "mirrored",
+            }
+            assert all(getattr(script, name) == getattr(twin, name) for name in kept - {"background"})
+            terms = [
+                name
+                for part, names in (("camera", ("kind", "speed")), ("light", tuple(vars(script.light))))
+                for name in names
+                if getattr(getattr(script, part), name) != getattr(getattr(twin, part), name)
+            ]
+            assert len(terms) == 1 and (moving or terms[0] not in ("kind", "speed"))
+            assert script.camera.magnitude == twin.camera.magnitude
+            assert script.camera.kind.partition("_")[2] == twin.camera.kind.partition("_")[2] or terms != [
+                "kind"
+            ]
+            assert not held_out(twin.camera.kind, twin.light.direction), "as its split"
+            changed[terms[0]] += 1
+    assert set(changed) == {"kind", "speed", "direction", "colour", "key_to_fill", "gloss"}
