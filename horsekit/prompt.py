@@ -296,15 +296,22 @@ class Sentence:
 
 
 def layered(text: str) -> list[Sentence]:
-    """The sentences of a text in order, each in the layer of its label, or without one in that of its wording."""
-    found, label = [], None
+    """The sentences of a text in order, each in the layer of its label, or without one in that of its wording.
+
+    What follows a labelled sentence on its line and tells no layer by its wording, as "slowly" does, belongs to it.
+    """
+    found, label, end = [], None, 0
     for first, last in _spans(text):
         header = _HEADER.match(text[first:last])
         heading = header[0].strip() if header else ""
         words = text[first + (header.end() if header else 0) : last]
-        own = _LABEL.match(words)
-        label = own["name"].lower() if own else None if header else label
-        found.append(Sentence(last - len(words), last, label or layer_of(words), heading))
+        own, wording = _LABEL.match(words), layer_of(words)
+        if own or header or "\n" in text[end:first]:
+            label = own["name"].lower() if own else None
+        telling = wording != "subject" or _MENTION.search(words)
+        layer = label if label and (own or not telling) else wording
+        found.append(Sentence(last - len(words), last, layer, heading))
+        end = last
     return found
 
 
