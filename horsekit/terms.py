@@ -86,18 +86,16 @@ def _any(patterns: dict) -> dict:
     return {name: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE) for name, pattern in patterns.items()}
 
 
-def _ways(kind: str) -> list[re.Pattern]:
-    """A verb and then the way, a few words apart; or the way and then the noun."""
-    verbs, ways = _MOVES[kind][0], "|".join(_WAYS[way] for way in _MOVES[kind][1])
-    return [
-        re.compile(rf"\b(?:{verbs})\b(?:[ -]\w+){{0,4}}?[ -](?P<way>{ways})\b", re.IGNORECASE),
-        re.compile(rf"\b(?P<way>{ways})[ -](?:{verbs})\b", re.IGNORECASE),
-    ]
-
-
-_KINDS = {kind: _ways(kind) for kind in _MOVES}
 _WHOLE_MOVES, _MANNERS, _LIGHTS = _any(_WHOLE), _any(_MANNER), _any(_LIGHT)
-_WAY = {way: re.compile(pattern, re.IGNORECASE) for way, pattern in _WAYS.items()}
+_VERB = _any({kind: verbs for kind, (verbs, _) in _MOVES.items()})
+_WAY = {way: re.compile(rf"[ -](?:{pattern})\b", re.IGNORECASE) for way, pattern in _WAYS.items()}
+_NEXT_WORDS = re.compile(r"(?:[ -]\w+){1,5}")
+# "a leftward tracking move": the way, and then the noun
+_BEFORE = {
+    (kind, way): re.compile(rf"\b(?:{_WAYS[way]})[ -](?:{verbs})\b", re.IGNORECASE)
+    for kind, (verbs, ways) in _MOVES.items()
+    for way in ways
+}
 
 MOVES = (
     *((kind, way) for kind, (_, ways) in _MOVES.items() for way in ways),
@@ -114,10 +112,23 @@ TERMS = (
 
 def camera_moves(text: str) -> set[tuple[str, str]]:
     """The camera moves that words ask for, as (kind, way); a fixed camera is ("static", "")."""
-    found = {move for move, pattern in _WHOLE_MOVES.items() if pattern.search(text)}
-    for kind, patterns in _KINDS.items():
-        for match in (match for pattern in patterns for match in pattern.finditer(text)):
-            found.add((kind, next(way for way, pattern in _WAY.items() if pattern.fullmatch(match["way"]))))
+    found = {
+        move
+        for patterns in (_WHOLE_MOVES, _BEFORE)
+        for move, pattern in patterns.items()
+        if pattern.search(text)
+    }
+    begun = sorted({match.start() for pattern in _VERB.values() for match in pattern.finditer(text)})
+    for kind, pattern in _VERB.items():
+        for verb in pattern.finditer(text):
+            words = _NEXT_WORDS.match(text, verb.end())
+            if not words:
+                continue
+            # what stands behind another verb is that one's way
+            end = min([words.end(), *(place for place in begun if place >= verb.end())])
+            for way in _MOVES[kind][1]:
+                if any(match.start() < end for match in _WAY[way].finditer(text, verb.end())):
+                    found.add((kind, way))
     return found
 
 

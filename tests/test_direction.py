@@ -11,6 +11,7 @@ from horsekit.stage import Script
     "text",
     [
         "A fox waves. The camera pans left and pans right.",
+        "A fox waves. The camera pans left and right.",
         "A fox waves. The camera is fixed and it zooms in.",
         "[00:00-00:01] The camera dollies in and dollies out.\n[00:01-00:02] A room.",
     ],
