@@ -53,7 +53,7 @@ class LatentDataset:
     @classmethod
     def open(cls, folder: Path | str) -> "LatentDataset":
         """All complete shards of a folder, in the order of their names."""
-        shards = sorted(path for path in Path(folder).glob("shard-*") if (path / "state.json").exists())
+        shards = sorted(path for path in Path(folder).glob("shard-*") if is_shard(path))
         if not shards:
             raise ValueError(f"{folder} holds no cached latents; build them first (see data/README.md)")
         tables = [load_from_disk(str(path)) for path in shards]
@@ -89,10 +89,19 @@ class LatentDataset:
 
 
 def write_shard(samples: Iterable[LatentSample], path: Path) -> None:
-    """Write one shard folder; it appears complete or not at all."""
+    """Write one shard folder; it appears complete or not at all. One that another process wrote meanwhile stays."""
     disable_progress_bar()
-    with replacing_folder(path) as draft:
-        _table(samples).save_to_disk(str(draft))
+    try:
+        with replacing_folder(path) as draft:
+            _table(samples).save_to_disk(str(draft))
+    except OSError:
+        if not is_shard(path):
+            raise
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a shard is there, complete."""
+    return (path / "state.json").is_file()
 
 
 def _table(samples: Iterable[LatentSample]) -> Dataset:

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit import clock
-from horsekit.dataset.latents import write_shard
+from horsekit.dataset.latents import is_shard, write_shard
 from horsekit.dataset.lips import latent_means, lip_shares
 from horsekit.dataset.sample import LatentSample
 from horsekit.media import replacing
@@ -65,7 +65,7 @@ def build(plan: StagePlan, workers: int = 2) -> None:
     """Render and encode every shard that is not there yet, with a progress bar."""
     check_plan(plan.folder, load_tokenizers(plan.tokenizers), plan.size, plan.seconds, plan.twins)
     count = -(-plan.clips // SHARD)
-    missing = [k for k in range(count) if not (shard_path(plan, k) / "state.json").exists()]
+    missing = [k for k in range(count) if not is_shard(shard_path(plan, k))]
     with get_context("spawn").Pool(workers) as pool, tqdm(total=len(missing) * SHARD, unit="clip") as bar:
         for _ in pool.imap_unordered(_build_shard, [(plan, k) for k in missing]):
             bar.update(SHARD)

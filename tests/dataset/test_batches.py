@@ -113,6 +113,26 @@ def test_a_broken_shard_leaves_nothing_behind(tmp_path):
         LatentDataset.open(tmp_path)
 
 
+def test_a_shard_that_another_process_wrote_meanwhile_stays(tmp_path):
+    first, second = samples(2), samples(3)
+
+    def overtaken():
+        yield from second
+        write_shard(first, tmp_path / "shard-0")
+
+    write_shard(overtaken(), tmp_path / "shard-0")
+    assert [path.name for path in tmp_path.iterdir()] == ["shard-0"]
+    assert len(LatentDataset.open(tmp_path)) == 2
+
+
+def test_a_folder_of_something_else_is_not_written_over(tmp_path):
+    (tmp_path / "shard-0").mkdir()
+    (tmp_path / "shard-0" / "notes.txt").write_text("mine")
+    with pytest.raises(OSError, match="not empty"):
+        write_shard(samples(2), tmp_path / "shard-0")
+    assert [path.name for path in tmp_path.rglob("*")] == ["shard-0", "notes.txt"]
+
+
 def test_an_empty_dataset_is_refused(batches):
     with pytest.raises(ValueError, match="empty"):
         batches(0)
