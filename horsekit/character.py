@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -128,6 +129,15 @@ class BrandCharacter:
     def parameters(self) -> Tensor | None:
         """True parameters [P] float32 in the order of the card, for a character of the rendered world."""
         return None if self.card.stage is None else torch.tensor(list(self.card.stage.values()))
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What to ask for it by: its held-out clips' prompts, each clip's first wording before any second one.
+
+        Of a character without held-out clips the card's regression prompts.
+        """
+        wordings = zip_longest(*(clip.prompts for clip in self.held_out))
+        return tuple(p for row in wordings for p in row if p) or self.card.regression_prompts
 
     def pictures(self, look: str | None = None) -> list[Picture]:
         """The reference pictures of a look; the card's first where none is named."""

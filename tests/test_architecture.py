@@ -24,7 +24,8 @@ FLOORS = (
     ("pipeline",),
     ("metrics",),
     ("engine",),
-    ("jobs", "plan", "doctor"),
+    ("jobs", "doctor"),
+    ("brand",),
     ("training",),
     ("widgets", "cli"),
 )

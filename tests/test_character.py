@@ -96,6 +96,15 @@ def test_a_clip_may_have_several_wordings(folder):
     assert BrandCharacter.load(folder).clips[0].prompts == ("one", "another")
 
 
+def test_it_is_asked_for_by_its_held_out_clips_or_by_its_card(folder):
+    shutil.copyfile(folder / "held_out/0.mp4", folder / "held_out/1.mp4")
+    lines = ('{"file_name": "0.mp4", "prompt": ["one", "again"]}', '{"file_name": "1.mp4", "prompt": "two"}')
+    (folder / "held_out/metadata.jsonl").write_text("\n".join(lines))
+    assert BrandCharacter.load(folder).prompts == ("one", "two", "again")
+    shutil.rmtree(folder / "held_out")
+    assert BrandCharacter.load(folder).prompts == ("[Image 1] waves.",)
+
+
 def test_the_digest_follows_the_content(folder, tmp_path_factory):
     first = BrandCharacter.load(folder).digest
     assert len(first) == 64

@@ -62,6 +62,27 @@ def test_the_runner_refuses_an_unknown_parameter(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_studio_comes_from_two_folders_to_an_adapter(tiny_pipeline_folder, tmp_path):
+    small = ["prior=null", "steps=2", "batch_size=2", "lora.rank=2", "lora.alpha=2", "lora.scope=all"]
+    settings = [
+        "characters=['data/characters/rusty', 'data/characters/vesper']",
+        "snapshots=1",
+        "clips=2",
+        "steps=2",
+        f"overrides={small}",
+        f"model={tiny_pipeline_folder}",
+        f"out={tmp_path}",
+    ]
+    done = run(ROOT / "notebooks" / "02_brand_character.ipynb", *settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    left = ["adapter.safetensors", "comfyui.safetensors", "ranking.json"]
+    of_each = [f"{kind}-{name}" for name in ("rusty", "vesper") for kind in ("doctor", "leakage", "sheet")]
+    assert {path.name.partition(".")[0] for path in tmp_path.glob("*.*")} >= {*of_each}
+    assert all((tmp_path / name).stat().st_size > 0 for name in left)
+    assert "nothing stands against its use" in done.stdout and "0 errors" in done.stdout
+
+
+@pytest.mark.slow
 def test_the_quickstart_runs_from_top_to_bottom(tiny_pipeline_folder, tmp_path):
     settings = [
         "minutes=0.05",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from horsekit.media import Clip, Picture, replacing
-from horsekit.metrics.output import aligned
+from horsekit.metrics.output import aligned, framed
 
 HEAD = ("file", "latents", "dropped", "loudness", "silence", "offset", "blur", "faces")
 _STYLE = """
@@ -115,9 +115,7 @@ class Diagnosis:
         return Path(path)
 
     def _repr_html_(self) -> str:
-        return (
-            f'<iframe style="width:100%;height:40em;border:0" srcdoc="{html.escape(self.html())}"></iframe>'
-        )
+        return framed(self.html())
 
 
 def _labelled(cells: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ from horsekit.media import Clip, Picture
 from horsekit.metrics.camera import camera_of, camera_score
 from horsekit.metrics.embedding import block_errors, embed, owners
 from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, cast, distances, point
-from horsekit.metrics.output import aligned, save_json
+from horsekit.metrics.output import BAD, GOOD, aligned, save_json, tabled
 from horsekit.metrics.reader import SIZE, Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.metrics.texture import texture_of
@@ -48,6 +48,16 @@ class Row:
         change = [b - a for a, b in zip(self.base, self.adapted, strict=True)]
         return bootstrap(self.base), bootstrap(self.adapted), bootstrap(change)
 
+    @property
+    def better(self) -> bool | None:
+        """Whether the adapter moves the figure to where it should be; None where its interval has 0 in it."""
+        base, adapted, change = self.intervals
+        if change.low <= 0 <= change.high:
+            return None
+        if self.best == "0":
+            return abs(adapted.value) < abs(base.value)
+        return (change.value > 0) == (self.best == "high")
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -59,10 +69,13 @@ class Panel:
 
     def table(self) -> str:
         """Aligned text, with 95% intervals; a change whose interval leaves 0 out is marked."""
+        return "\n".join(aligned(self._cells()))
+
+    def _cells(self) -> list[tuple[str, ...]]:
         lines = [("", "base", "adapted", "change", "best")]
         for row in self.rows:
             base, adapted, change = row.intervals
-            mark = " *" if change.low > 0 or change.high < 0 else ""
+            mark = "" if row.better is None else " *"
             cells = (f"{i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for i in (base, adapted))
             lines.append(
                 (
@@ -72,7 +85,16 @@ class Panel:
                     row.best,
                 )
             )
-        return "\n".join(aligned(lines))
+        return lines
+
+    def _repr_html_(self) -> str:
+        tints = {
+            (number, 3): GOOD if row.better else BAD
+            for number, row in enumerate(self.rows, start=1)
+            if row.better is not None
+        }
+        note = "* the interval of the change leaves 0 out: green towards the best, red away from it"
+        return tabled(self._cells(), note, tints)
 
     def data(self) -> dict:
         """Plain values: every row with its intervals and its clips."""
@@ -177,14 +199,11 @@ def _measured(
 def _trials(
     brand: BrandCharacter, clips: int, seed: int, beside: Sequence[BrandCharacter]
 ) -> Iterator[Trial]:
-    pictures = brand.pictures()[:PICTURES]
+    pictures, prompts = brand.pictures()[:PICTURES], brand.prompts
     who = point(brand.pictures())
     crowd = Crowd.around(brand.pictures()).points
     everywhere = torch.ones_like(who, dtype=torch.bool)
     ways = [_way(who, point(one.pictures()), everywhere) for one in beside]
-    prompts = [prompt for clip in brand.held_out for prompt in clip.prompts] or [
-        *brand.card.regression_prompts
-    ]
     for k in range(clips):
         script = Script.draw(seed + k, "held_out", 1.28, cast=[cast()[k % len(cast())]], speaking=True)
         other = script.characters[0]

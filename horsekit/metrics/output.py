@@ -1,10 +1,13 @@
-"""Figures as people and as programs read them: aligned text, and JSON."""
+"""Figures as people and as programs read them: aligned text, what a notebook shows, and JSON."""
 
+import html
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from horsekit.media import replacing
+
+GOOD, BAD = "#dff0dc", "#f6dcd6"  # behind a cell
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:
@@ -17,6 +20,25 @@ def aligned(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[s
         ).rstrip()
         for row in rows
     ]
+
+
+def tabled(
+    rows: Sequence[Sequence[str]], note: str, tints: Mapping[tuple[int, int], str] | None = None
+) -> str:
+    """The same cells as an HTML table, the first row its head. tints: colours behind cells, by (row, column)."""
+    lines = []
+    for number, row in enumerate(rows):
+        tag, cells = "td" if number else "th", []
+        for column, cell in enumerate(row):
+            tint = (tints or {}).get((number, column), "none")
+            cells.append(f'<{tag} style="text-align:left;background:{tint}">{html.escape(cell)}</{tag}>')
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table>{''.join(lines)}</table><p><small>{html.escape(note)}</small></p>"
+
+
+def framed(page: str) -> str:
+    """A whole page as a part of a notebook, with styles of its own."""
+    return f'<iframe style="width:100%;height:40em;border:0" srcdoc="{html.escape(page)}"></iframe>'
 
 
 def save_json(path: Path | str, values: dict) -> Path:

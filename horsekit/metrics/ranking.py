@@ -9,7 +9,7 @@ from pathlib import Path
 
 from horsekit.character import BrandCharacter
 from horsekit.metrics.leakage import measured_arms
-from horsekit.metrics.output import aligned, save_json
+from horsekit.metrics.output import aligned, save_json, tabled
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.pipeline import Pipeline
 
@@ -55,8 +55,16 @@ class Ranking:
         )
         return f"{best.name} is best; {sure}"
 
+    @property
+    def best(self) -> str:
+        """The best of the snapshots, be it worse than the base model."""
+        return next(one.name for one in self.ranked if one.name != BASE)
+
     def table(self) -> str:
         """Aligned text with 95% intervals, and the verdict."""
+        return "\n".join([*aligned(self._cells()), "", self.verdict])
+
+    def _cells(self) -> list[tuple[str, ...]]:
         lines = [("", "score", "own error", "others' error", "behind the best")]
         for one in self.ranked:
             cells = (f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (one.score, one.own, one.others))
@@ -68,7 +76,10 @@ class Ranking:
                     f"{one.behind.value:+.3f} [{one.behind.low:+.3f}, {one.behind.high:+.3f}]{mark}",
                 )
             )
-        return "\n".join([*aligned(lines), "", self.verdict])
+        return lines
+
+    def _repr_html_(self) -> str:
+        return tabled(self._cells(), f"{self.verdict}. All in σ, low is good; * worse than the best")
 
     def data(self) -> dict:
         """Plain values."""

@@ -12,7 +12,7 @@ import torch
 from horsekit.media import Clip, replacing
 from horsekit.metrics.identity import parameter_names
 from horsekit.metrics.measure import FIGURES, Arm, Figure, mouth_trace
-from horsekit.metrics.output import aligned, save_json
+from horsekit.metrics.output import aligned, framed, save_json
 from horsekit.metrics.reader import trained
 from horsekit.metrics.statistics import Interval
 from horsekit.metrics.sync import HOP, densified, envelope
@@ -107,6 +107,9 @@ class Report:
             "</html>",
         ]
         return "".join(parts)
+
+    def _repr_html_(self) -> str:
+        return framed(self.html())
 
     def _rows(self) -> list[list[str]]:
         columns = [arm.figures() for arm in self.arms.values()]

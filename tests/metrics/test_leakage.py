@@ -1,6 +1,7 @@
 """The panel tells an adapter that keeps to its character from one that puts it everywhere."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from horsekit.character import BrandCharacter
 from horsekit.media import Clip, Picture
 from horsekit.metrics import cast
 from horsekit.metrics.leakage import panel
+from horsekit.metrics.output import BAD
 from horsekit.stage import portrait
 
 FENNEL = BrandCharacter.load(Path("data/characters/fennel"))
@@ -64,6 +66,19 @@ def test_the_table_marks_what_changed_and_the_file_holds_every_clip(found, tmp_p
     assert toward.split("  ")[-2].endswith("*") or " *" in toward
     data = json.loads(found.save(tmp_path / "panel.json").read_text())
     assert data["character"] == "Fennel" and all(len(row["base"]) == 6 for row in data["rows"])
+
+
+def test_a_notebook_sees_which_changes_are_for_the_better(found):
+    better = {row.key: row.better for row in found.rows}
+    assert better["others"] is False and better["appears"] is False and better["nameless"] is False
+    assert better["copied"] is None
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == len(found.rows) + 1
+    assert shown.count(BAD) == sum(value is False for value in better.values())
+    turned = [replace(row, base=row.adapted, adapted=row.base) for row in found.rows]
+    assert {row.key: row.better for row in turned} == {
+        key: None if value is None else not value for key, value in better.items()
+    }
 
 
 def test_two_characters_of_one_adapter_are_told_apart():

@@ -34,6 +34,7 @@ def test_the_truest_is_best_and_the_verdict_says_how_sure_that_is():
     assert result.ranked[1].worse and result.ranked[2].worse and not result.ranked[0].worse
     assert result.verdict == "good is best; significantly better than all others"
     assert model.adapter == Path("good.safetensors")
+    assert result.best == "good" and result.verdict in result._repr_html_()
     assert "*" in result.table() and result.data()["verdict"] == result.verdict
 
 

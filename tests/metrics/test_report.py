@@ -100,6 +100,11 @@ def test_saved_report_stands_alone_and_holds_every_clip(tmp_path):
     sources = [a["src"] for _, a in tags.found if "src" in a]
     assert len(sources) == 2 and all(s.startswith("data:") for s in sources)
     assert "<b>fennel" not in page and "1 × silent" in page and "minutes" in page
+    framed = Tags()
+    framed.feed(report._repr_html_())
+    (frame,) = (attributes for tag, attributes in framed.found if tag == "iframe")
+    head, _ = page.split("<figure>", 1)  # the plots in it are dated
+    assert frame["srcdoc"].startswith(head)
     data = json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8"))
     assert len(data["arms"]["before"]["clips"]) == 10
     assert data["arms"]["before"]["clips"][9]["sync"]["reason"] == "silent"
