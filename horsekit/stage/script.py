@@ -270,13 +270,8 @@ _LIGHT_TERMS_OF = {
     "key_to_fill": tuple(STOPS),
     "colour": tuple(COLOURS),
 }
-_LIGHT_TERMS = (
-    "gloss",
-    "gloss",
-    "direction",
-    "key_to_fill",
-    "colour",
-)  # gloss shows least, so it comes oftener
+# gloss shows least, so it comes oftener
+_LIGHT_TERMS = ("gloss", "gloss", "direction", "key_to_fill", "colour")
 _TWIN_TERMS = ("move", "move", "move", "move", "speed", *_LIGHT_TERMS)
 
 _LEFT_OUT = {
