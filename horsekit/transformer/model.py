@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
 
     tags [Nv, slots], of a model with slots: logits of whose picture a video token takes itself for, by how much of
     each slot's vector it carries half-way through the layers; words [Nv, vocabulary], of a model that reads token
-    ids: the same of each word's.
+    ids and outside of inference mode: the same of each word's.
     """
 
     video: Tensor
@@ -177,7 +177,8 @@ class UnifiedTransformer(nn.Module):
         """How much of each slot's and of each word's vector rows [N, D] carry, where the model has such."""
         unit = F.rms_norm(x, x.shape[-1:]) / self.config.hidden_size**0.5
         tags = unit @ self.adapter.slot_embedder.weight[1:].T if self.config.num_slots else None
-        read = self.training and self.config.text_vocab_size is not None  # nobody asks for it otherwise
+        # nobody asks for it while clips are made
+        read = self.config.text_vocab_size is not None and not torch.is_inference_mode_enabled()
         return tags, unit @ self.adapter.text_embedder.weight.T if read else None
 
     def _layout(self, stream: Stream, memory: Memory | None = None, owners: tuple[int, ...] = ()) -> Layout:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from horsekit.engine.config import ROOT
 from horsekit.engine.log import read_log
+from horsekit.flow import Objective
 from horsekit.transformer import load_transformer, precision
 
 # DeepSpeed warns of its own dependencies while it is imported
@@ -138,7 +139,8 @@ def test_held_out_loss_is_measured_on_the_same_batches_and_noise(tmp_path):
             asked.append(step)
             return tiny_run.batches(config).at(step)
 
-    result = tiny_run.run(config, held_out=HeldOut())
+    objective = Objective(binding_weight=0.1, term_weight=0.1, terms=(2, 9))  # which ask the model for more
+    result = tiny_run.run(config, objective=objective, held_out=HeldOut())
     found = [record["held_out"] for record in read_log(result.folder) if "held_out" in record]
     assert asked == [0, 1, 0, 1]
     assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)

@@ -114,6 +114,7 @@ def run(
     interrupt_at: int | None = None,
     number: int = signal.SIGTERM,
     built: UnifiedTransformer | None = None,
+    objective: Objective | None = None,
     **hooks,
 ) -> RunResult:
     """Train; interrupt_at: the batch (from 0) during which the signal `number` comes."""
@@ -121,4 +122,4 @@ def run(
     source = batches(config, place.rank, place.world)
     if interrupt_at is not None:
         source = Interrupting(source, interrupt_at, number)
-    return train(config, place, built or model(), source, Objective(), **hooks)
+    return train(config, place, built or model(), source, objective or Objective(), **hooks)
