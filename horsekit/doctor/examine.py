@@ -75,13 +75,11 @@ def examine(folder: Path | str, cache: LatentCache, face: nn.Module | None = Non
     if face is None and files and not any(examined.faces for examined in files):
         findings = [finding for finding in findings if NOBODY not in finding.what]
         what = f"{NOBODY} anywhere: horsekit's own reader knows rendered characters alone"
-        findings.append(Finding("warning", str(folder), what, f"horsekit doctor {folder} --face NETWORK.pt2"))
+        fix = f"horsekit doctor {shlex.quote(str(folder))} --face NETWORK.pt2"
+        findings.append(Finding("warning", str(folder), what, fix))
     if not files:
-        listing = shlex.quote(str(parts[0] / METADATA))
-        what = "nothing here can be trained on"
-        findings.append(
-            Finding("error", str(folder), what, f"echo '{_line('a.mp4')}' >> {listing}  # for every clip")
-        )
+        fix = f"{_captioned(parts[0] / METADATA, 'a.mp4')}  # for every clip"
+        findings.append(Finding("error", str(folder), "nothing here can be trained on", fix))
     return Diagnosis(folder, tuple(files), tuple(findings))
 
 
@@ -167,8 +165,8 @@ def _entries(folder: Path, with_references: bool) -> tuple[list[CharacterClip], 
     listed = {entry.path for _, entry in entries}
     for path in _media(folder):
         if path not in listed:
-            fix = f"echo '{_line(path.name)}' >> {place}"
-            findings.append(Finding("warning", path.name, "it has no caption, so it will not train", fix))
+            what = "it has no caption, so it will not train"
+            findings.append(Finding("warning", path.name, what, _captioned(listing, path.name)))
     if with_references:
         for number, entry in entries:
             if not all(mentions(prompt) for prompt in entry.prompts):
@@ -252,8 +250,12 @@ def _duplicates(path: Path, name: str, moment: Tensor, seen: list[tuple[str, str
     seen.append((name, digest, bits))
 
 
-def _line(name: str) -> str:
-    return json.dumps({"file_name": name, "prompt": "[Image 1] ..."})
+def _captioned(listing: Path, name: str) -> str:
+    """A command that adds a file's line to the listing, on a line of its own."""
+    line = shlex.quote(json.dumps({"file_name": name, "prompt": "[Image 1] ..."}))
+    ended = not listing.is_file() or listing.read_bytes().endswith(b"\n")
+    form = r"%s\n" if ended else r"\n%s\n"
+    return f"printf '{form}' {line} >> {shlex.quote(str(listing))}"
 
 
 def _reencode(path: Path) -> str:

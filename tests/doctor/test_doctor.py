@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ CASES = [
     (faceless, "warning", "no character is seen in 100%", "rm"),
     (twice, "warning", "same file as 02.mp4", "rm"),
     (nearly_twice, "warning", "looks the same as 02.mp4", "rm"),
-    (uncaptioned, "warning", "no caption", "echo"),
+    (uncaptioned, "warning", "no caption", "printf"),
     (truncated, "error", "x.mp4", "ffmpeg"),
     (missing, "error", "does not exist", "sed -i '3d'"),
     (broken_line, "error", "not valid JSON", "sed -i '3d'"),
@@ -132,6 +133,16 @@ def test_what_is_wrong_is_found_and_its_fix_is_a_command(folder, cache, harm, se
     assert found[0].what in diagnosis.table()
     page = diagnosis.html()
     assert page.count("<figure") == len(diagnosis.files) and ("<img" in page) == (harm is faceless)
+
+
+def test_the_fix_of_a_missing_caption_works_as_it_stands(folder, cache):
+    odd = folder / "it's $HOME é.mp4"
+    Clip(clip_of(folder).frames.flip(2), clip_of(folder).waveform).save(odd)
+    (folder / METADATA).write_text((folder / METADATA).read_text().rstrip("\n"))  # as editors leave it
+    (found,) = (f for f in examine(folder, cache).findings if "no caption" in f.what)
+    subprocess.run(["/bin/sh", "-c", found.fix], check=True)
+    diagnosis = examine(folder, cache)
+    assert not diagnosis.errors and odd.name in {f.file for f in diagnosis.files}
 
 
 def test_captions_beside_the_clips_become_a_listing_and_the_listing_is_never_written_over(folder, cache):
