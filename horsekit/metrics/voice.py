@@ -1,8 +1,6 @@
-"""Whose voice is heard, whatever it says: pitch, and the long-term shape of the spectrum.
+"""Whose voice is heard, whatever it says: a small network over mel bands and pitch, see training/train_voice.py.
 
-`python -m horsekit.metrics.voice` finds the directions in which voices differ and words do not, and writes them.
-
-S samples, N moments 10 ms apart, D statistics, K directions, V voices
+S samples, B sounds, N moments 10 ms apart, D numbers of a moment, K coordinates of a voice, V voices
 """
 
 from collections.abc import Sequence
@@ -12,58 +10,94 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from tqdm.auto import tqdm
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from horsekit.media import Sound, replacing
+from horsekit.media import Sound
 from horsekit.metrics.fidelity import mel_weights
-from horsekit.stage import Character
-from horsekit.stage.script import voice_sample
-from horsekit.stage.speech import SAMPLE_RATE
 
 RATE = 16_000
 WINDOW, HOP = 1024, 160  # samples
-BANDS = 32
+BANDS = 40
 PITCHES = (60.0, 500.0)  # Hz
+MIDDLE = 7.5  # octaves above 1 Hz, 181 Hz: between the voices of men and of women
 NEARLY = 0.85
 VOICED = 0.5  # autocorrelation at the pitch over that at 0
 LEAST_LEVEL = 1e-3  # root mean square: -60 dB of full scale
 LEAST_SPEECH = 12  # moments
 FILE = "voice.safetensors"
-DIRECTIONS, RIDGE = 12, 0.01
-FITTED_VOICES, TAKES = 150, 6
 _QUIET = 10 ** (-30 / 20)  # of the loudest: below it nobody speaks
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+class VoiceReader(nn.Module):
+    """Moments [B, N, D] to voices [B, K], unit vectors.
+
+    Three convolutions over time, then the mean and the deviation of what they find in moments of speech (statistics
+    pooling, Snyder et al. 2018, "X-vectors"), beside the quantiles of the pitch and the share that has one.
+    """
+
+    def __init__(self, width: int = 96, coordinates: int = 48) -> None:
+        super().__init__()
+        sizes = ((BANDS + 4, 5), (width, 5), (width, 3))
+        self.convolutions = nn.ModuleList(nn.Conv1d(n, width, k, padding=k // 2) for n, k in sizes)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in sizes)
+        pooled = 2 * width + len(_QUANTILES) + 1
+        self.out = nn.Sequential(
+            nn.Linear(pooled, 128), nn.GELU(), nn.Dropout(0.3), nn.Linear(128, coordinates)
+        )
+
+    def forward(self, moments: Tensor) -> Tensor:
+        octaves, voiced, speaks, _ = moments[..., BANDS:].unbind(-1)
+        x = moments
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = F.gelu(norm(convolution(x.mT).mT))
+        share = (speaks / speaks.sum(1, keepdim=True).clamp(min=1))[..., None]
+        mean = (x * share).sum(1)
+        spread = ((x - mean[:, None]).square() * share).sum(1)
+        pitches = torch.where(voiced > 0, octaves, torch.nan)
+        pitches = pitches.nanquantile(pitches.new_tensor(_QUANTILES), dim=1).T.nan_to_num()
+        sung = (voiced.sum(1) / speaks.sum(1).clamp(min=1))[:, None]
+        return F.normalize(
+            self.out(torch.cat([mean, (spread + 1e-4).sqrt(), 2 * pitches, 2 * sung], 1)), dim=1
+        )
 
 
 def voice_point(sound: Sound) -> Tensor | None:
-    """A voice as a point [K], in deviations of one voice saying different things; None without speech."""
-    statistics = voice_statistics(sound)
-    return None if statistics is None else directions() @ statistics
+    """A voice as a point [K] of the unit sphere, None without speech."""
+    moments = voice_moments(sound)
+    if moments is None:
+        return None
+    with torch.inference_mode():
+        return reader()(moments[None])[0]
 
 
-def voice_statistics(sound: Sound) -> Tensor | None:
-    """Quartiles of the pitch in octaves, and mean and deviation of each mel band in nepers, [D].
+def voice_moments(sound: Sound) -> Tensor | None:
+    """From the first moment of speech to the last, [N, D]; None where there is too little speech.
 
-    Of the voiced moments, the level of each taken out. None where there is too little speech.
+    Mel bands in nepers, their mean taken out; the pitch in octaves from MIDDLE, and whether there is one; whether
+    somebody speaks; the level over the loudest moment's.
     """
     waveform = sound.mono().resampled(RATE).waveform[:, 0]
     if len(waveform) < WINDOW or waveform.square().mean().sqrt() < LEAST_LEVEL:
         return None
     frames = waveform.unfold(0, WINDOW, HOP)
-    loud = frames.square().mean(1).sqrt()
-    frames = frames[loud > _QUIET * loud.max()] / loud.max()
-    if len(frames) < LEAST_SPEECH:
-        return None
+    level = frames.square().mean(1).sqrt()
+    level = level / level.max()
+    speaks = level > _QUIET
+    spoken = speaks.nonzero()[:, 0]
+    frames, level, speaks = (of[spoken[0] : spoken[-1] + 1] for of in (frames, level, speaks))
     pitches, voiced = pitch_of(frames)
-    if int(voiced.sum()) < LEAST_SPEECH // 2:
+    voiced = voiced & speaks
+    if int(speaks.sum()) < LEAST_SPEECH or int(voiced.sum()) < LEAST_SPEECH // 2:
         return None
-    frames, octaves = frames[voiced], pitches[voiced].log2()
-    spectra = torch.fft.rfft(frames * torch.hann_window(WINDOW)).abs()
-    logs = (spectra @ mel_weights(WINDOW, BANDS, RATE) + 1e-4).log()
-    logs = logs - logs.mean(1, keepdim=True)
-    steady = octaves.quantile(torch.tensor([0.25, 0.5, 0.75]))
-    return torch.cat([steady, logs.mean(0), logs.std(0)])
+    loudest = frames.square().mean(1).sqrt().max()
+    spectra = torch.fft.rfft(frames / loudest * torch.hann_window(WINDOW)).abs()
+    bands = (spectra @ mel_weights(WINDOW, BANDS, RATE) + 1e-4).log()
+    bands = (bands - bands.mean(1, keepdim=True)) / 1.5
+    others = ((pitches.log2() - MIDDLE) * voiced, voiced, speaks, (level + 1e-3).log() / 3)
+    return torch.cat([bands, torch.stack([of.float() for of in others], dim=1)], dim=1)
 
 
 def pitch_of(frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,41 +164,9 @@ class Choir:
 
 
 @cache
-def directions() -> Tensor:
-    """What ships with horsekit, [K, D]."""
-    return load_file(Path(str(files("horsekit"))) / "weights" / "reader" / FILE)["directions"]
-
-
-def telling_directions(statistics: Tensor, voice: Tensor, count: int) -> Tensor:
-    """The `count` directions [K, D] along which voices differ most, in deviations of one voice (Fisher 1936).
-
-    statistics [S, D] of samples, voice [S] the number of each one's voice.
-    """
-    statistics = statistics.double()
-    means = torch.stack([statistics[voice == v].mean(0) for v in voice.unique()])
-    apart = torch.cat([statistics[voice == v] - mean for v, mean in zip(voice.unique(), means, strict=True)])
-    within = apart.T @ apart / (len(apart) - len(means)) + RIDGE * torch.eye(statistics.shape[1])
-    inverse = torch.linalg.inv(torch.linalg.cholesky(within))
-    _, axes = torch.linalg.eigh(inverse @ torch.cov(means.T) @ inverse.T)
-    return (axes[:, -count:].T @ inverse).float().contiguous()
-
-
-def main() -> None:
-    rows, voices = [], []
-    for number in tqdm(range(FITTED_VOICES), desc="voices", unit="voice"):
-        voice = Character.draw(number).voice
-        for take in range(TAKES):
-            waveform = voice_sample(voice, number * TAKES + take, "train", 1.6)
-            statistics = voice_statistics(Sound(waveform[:, None], SAMPLE_RATE))
-            if statistics is not None:
-                rows.append(statistics)
-                voices.append(number)
-    found = telling_directions(torch.stack(rows), torch.tensor(voices), DIRECTIONS)
-    path = Path(str(files("horsekit"))) / "weights" / "reader" / FILE
-    with replacing(path) as draft:
-        save_file({"directions": found}, draft)
-    print(path)
-
-
-if __name__ == "__main__":
-    main()
+def reader() -> VoiceReader:
+    """What ships with horsekit."""
+    weights = load_file(Path(str(files("horsekit"))) / "weights" / "reader" / FILE)
+    network = VoiceReader()
+    network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    return network.eval()

@@ -1,0 +1,28 @@
+"""A reader of voices from nothing: few voices, seconds of training."""
+
+import json
+import subprocess
+import sys
+
+from safetensors.torch import load_file
+
+from horsekit.engine.config import ROOT
+from horsekit.metrics import voice
+
+
+def test_a_reader_is_trained_and_measured_and_can_be_read(tmp_path):
+    command = [sys.executable, str(ROOT / "training" / "train_voice.py"), "--voices", "4", "--held-out", "4"]
+    where = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out"), "--minutes", "0.05"]
+    done = subprocess.run([*command, *where], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    reader = voice.VoiceReader()
+    reader.load_state_dict(load_file(tmp_path / "out" / voice.FILE))
+    card = json.loads((tmp_path / "out" / "voice.json").read_text())
+    assert card["voices"] == 4 and card["minutes"] == 0.05
+    assert all(25 <= card[name] <= 100 for name in ("found in clips, %", "found by a line, %"))
+    (cached,) = (tmp_path / "cache").iterdir()
+    kept = load_file(cached)
+    assert kept["voice"].unique().tolist() == [0, 1, 2, 3] and kept["moments"].isfinite().all()
+    written = cached.stat().st_mtime_ns
+    again = subprocess.run([*command, *where], capture_output=True, text=True)
+    assert again.returncode == 0 and "speak" not in again.stderr and cached.stat().st_mtime_ns == written
