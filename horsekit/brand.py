@@ -11,11 +11,11 @@ from horsekit.dataset.folder import LATENTS, LatentCache
 from horsekit.doctor import Diagnosis, examine
 from horsekit.engine.config import ROOT
 from horsekit.media import Picture, contact_sheet
+from horsekit.metrics.leakage import PICTURES
 from horsekit.pipeline import Pipeline
 from horsekit.request import Request
 
 CONFIG = "configs/train/brand-lora.yaml"
-PICTURES = 3  # of the character, beside each prompt
 COLUMNS, ROWS = 6, 4  # frames of a clip and clips on the sheet
 
 

@@ -93,10 +93,13 @@ def speech_of(who: int, seed: int, seconds: float, without: str = "") -> Sound:
     return Sound(waveform[:, None], SAMPLE_RATE)
 
 
-def choirs(first: int) -> list[Choir]:
-    """The voices of the cast, twenty at a time."""
-    groups = [range(k, min(k + CHOIR, len(cast()))) for k in range(0, len(cast()), CHOIR)]
-    return [Choir.of([known_voice(w, first) for w in group]) for group in groups]
+def choirs(who: Sequence[int], first: int) -> dict[int, Choir]:
+    """The voices of the cast, twenty at a time, by number; those choirs alone in which somebody is asked for."""
+    voices = range(len(cast()))
+    return {
+        number: Choir.of([known_voice(w, first) for w in voices[CHOIR * number : CHOIR * (number + 1)]])
+        for number in sorted({w // CHOIR for w in who})
+    }
 
 
 def known_voice(who: int, first: int) -> Sound:
@@ -208,7 +211,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     if options.sheet:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
-    sung = choirs(first)
+    sung = choirs(who, first)
     asked = [
         Asked(
             cast()[w],

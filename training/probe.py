@@ -52,10 +52,11 @@ def assemble(run: Path, tokenizers: Path, folder: Path) -> Path:
     return folder
 
 
-def judge(model: Path, clips: int, folder: Path) -> dict:
+def judge(model: Path, clips: int, steps: int | None, folder: Path) -> dict:
     """Figures of the model's clips and of the round trip, with their intervals."""
     file = folder / "figures.json"
     options = ["--model", str(model), "--clips", str(clips), "--json", str(file)]
+    options += [] if steps is None else ["--steps", str(steps)]
     subprocess.run(
         [sys.executable, str(EVALUATE), *options, "--sheet", str(folder / "sheet.png")], check=True
     )
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("candidates", nargs="+", type=candidate, metavar="name=folder")
     parser.add_argument("--minutes", type=float, default=8.0, help="of training (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=100, help="made to judge (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="sampling steps (default: horse-tiny's)")
     parser.add_argument("--out", type=Path, default=Path("outputs/probe"))
     parser.add_argument(
         "--set", dest="overrides", nargs="*", default=[], metavar="key=value", help="of the probe's config"
@@ -116,7 +118,7 @@ def main() -> None:
     for name, tokenizers in candidates.items():
         runs[name] = train(name, tokenizers, options.minutes, out, options.overrides)
         model = assemble(runs[name], tokenizers, out / name / "model")
-        figures[name] = judge(model, options.clips, out / name)
+        figures[name] = judge(model, options.clips, options.steps, out / name)
         with replacing(out / "probe.json") as draft:
             draft.write_text(json.dumps(figures, indent=1) + "\n")
     draw(runs, figures, out / "probe.png")

@@ -19,7 +19,7 @@ def probe(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_a_candidate_is_trained_on_and_judged(tmp_path):
-    done = probe(f"now={SHIPPED}", "--clips", "2", "--out", str(tmp_path), "--set", *TINY)
+    done = probe(f"now={SHIPPED}", "--clips", "2", "--steps", "3", "--out", str(tmp_path), "--set", *TINY)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads((tmp_path / "probe.json").read_text())["now"]
     assert figures["round trip"]["error"]["value"] < figures["model"]["error"]["value"], (
