@@ -84,7 +84,7 @@ def voice_moments(sound: Sound) -> Tensor | None:
         return None
     frames = waveform.unfold(0, WINDOW, HOP)
     level = frames.square().mean(1).sqrt()
-    level = level / level.max()
+    frames, level = frames / level.max(), level / level.max()
     speaks = level > _QUIET
     spoken = speaks.nonzero()[:, 0]
     frames, level, speaks = (of[spoken[0] : spoken[-1] + 1] for of in (frames, level, speaks))
@@ -92,8 +92,7 @@ def voice_moments(sound: Sound) -> Tensor | None:
     voiced = voiced & speaks
     if int(speaks.sum()) < LEAST_SPEECH or int(voiced.sum()) < LEAST_SPEECH // 2:
         return None
-    loudest = frames.square().mean(1).sqrt().max()
-    spectra = torch.fft.rfft(frames / loudest * torch.hann_window(WINDOW)).abs()
+    spectra = torch.fft.rfft(frames * torch.hann_window(WINDOW)).abs()
     bands = (spectra @ mel_weights(WINDOW, BANDS, RATE) + 1e-4).log()
     bands = (bands - bands.mean(1, keepdim=True)) / 1.5
     others = ((pitches.log2() - MIDDLE) * voiced, voiced, speaks, (level + 1e-3).log() / 3)
