@@ -11,8 +11,7 @@ from torch import Tensor
 
 from horsekit.media import Clip
 from horsekit.metrics.alignment import places, sampled
-from horsekit.metrics.embedding import owners
-from horsekit.metrics.identity import LEAST_FACES, distances
+from horsekit.metrics.identity import LEAST_FACES, distances, way_between
 from horsekit.metrics.reader import SIZE, trained
 
 SIDES = (-0.24, 0.24)  # the middle of either character, in picture heights
@@ -47,15 +46,8 @@ def binding_of(clip: Clip, left: Tensor, right: Tensor) -> Binding:
         seen.append(reading.character.mean(0))
     rows = [distances(one, wanted) for one in seen]
     (a, b), (c, d) = matrix = tuple(tuple(row.tolist()) for row in rows)
-    leakage = tuple(_leakage(seen[k], wanted[k], wanted[1 - k]) for k in range(2))
+    leakage = tuple(way_between(seen[k], wanted[k], wanted[1 - k]) for k in range(2))
     return Binding(matrix, a + d < b + c, leakage)
-
-
-def _leakage(seen: Tensor, own: Tensor, other: Tensor) -> float:
-    """Where what is seen lies between its own character (0) and the other (1), reliable parameters first."""
-    weight = trained().reliability[owners()]
-    way = other - own
-    return ((weight * way * (seen - own)).sum() / (weight * way.square()).sum().clamp(min=1e-9)).item()
 
 
 def _crop(frames: Tensor, middle: float) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from horsekit.media import Picture
-from horsekit.metrics.embedding import block_errors, blocks, embed
+from horsekit.metrics.embedding import block_errors, blocks, embed, owners
 from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import median, theil_sen
 from horsekit.stage import Character
@@ -106,6 +106,20 @@ def distances(seen: Tensor, points: Tensor) -> Tensor:
     """[N] from a point [E] to points [N, E], each parameter weighted by how reliably it can be read."""
     weight = trained().reliability
     return ((block_errors(seen, points) * weight).sum(-1) / weight.sum()).sqrt()
+
+
+def way_between(seen: Tensor, own: Tensor, other: Tensor, where: Tensor | float = 1.0) -> float:
+    """Where what is seen lies on the way from one character (0) to another (1); 0.5 is the average of both.
+
+    The leakage λ = ⟨p̂ − pᵢ, pⱼ − pᵢ⟩ / ‖pⱼ − pᵢ‖² of points [E], reliable parameters first, in the coordinates
+    `where` [E]. Of a character the reader gives back what it can tell, the reliable share of each parameter, and
+    the middle of the population for the rest: both are taken as it would see them, or everybody would seem to be
+    part of the way towards everybody else.
+    """
+    weight = trained().reliability[owners()]
+    own, other = weight * own, weight * other
+    way = weight * where * (other - own)
+    return ((way * (seen - own)).sum() / (way * (other - own)).sum().clamp(min=1e-9)).item()
 
 
 def identity_of(reading: Reading, points: Tensor, own: int, fps: float) -> Identity:

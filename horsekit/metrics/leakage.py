@@ -17,7 +17,7 @@ from horsekit.character import BrandCharacter
 from horsekit.media import Clip, Picture
 from horsekit.metrics.camera import camera_of, camera_score
 from horsekit.metrics.embedding import block_errors, embed, owners
-from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, cast, distances, point
+from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, cast, distances, point, way_between
 from horsekit.metrics.output import BAD, GOOD, aligned, save_json, tabled
 from horsekit.metrics.reader import SIZE, Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
@@ -260,10 +260,7 @@ def _appears(crowd: Tensor) -> Callable[[Clip, Reading], float]:
 
 def _way(asked: Tensor, feared: Tensor, where: Tensor) -> Callable[[Clip, Reading], float]:
     """Where what is seen lies between the character asked for, 0, and the one feared, 1, in some coordinates [E]."""
-    weight = trained().reliability[owners()] * where
-    way = feared - asked
-    length = (weight * way.square()).sum().clamp(min=1e-9)
-    place = lambda r: ((weight * way * (r.character.mean(0) - asked)).sum() / length).item()  # noqa: E731
+    place = lambda r: way_between(r.character.mean(0), asked, feared, where)  # noqa: E731
     return lambda _, reading: place(reading) if _seen(reading) else 0.5
 
 

@@ -26,6 +26,16 @@ def test_each_is_found_on_its_side(shot):
     assert a < b and d < c
 
 
+def test_what_the_reader_cannot_tell_of_two_characters_is_no_leakage():
+    pairs = [list(cast()[k : k + 2]) for k in range(2, 14, 2)]
+    scripts = [Script.draw(k, "held_out", 0.2, cast=pair, speaking=False) for k, pair in enumerate(pairs)]
+    leakage = []
+    for (clip, _), script, pair in zip(stage_batch(scripts), scripts, pairs, strict=True):
+        ends = [embed(p) for p in (pair[::-1] if script.mirrored else pair)]
+        leakage += binding_of(clip, *ends).leakage
+    assert abs(sum(leakage) / len(leakage)) < 0.12
+
+
 def test_characters_that_changed_places_are_wrong_and_leak_wholly(shot):
     clip, (left, right) = shot
     binding = binding_of(Clip.silent(clip.frames.flip(2)), left, right)
