@@ -103,6 +103,16 @@ def quoted(text: str) -> list[tuple[int, int]]:
     return [(match.start() + 1, match.end() - 1) for match in _QUOTE.finditer(text)]
 
 
+def may_speak(text: str, number: int) -> bool:
+    """Whether a reference may be heard: by it a line is said, or one by nobody that is named, or there are no lines.
+
+    A line is said by whom its sentence mentions first, outside of what is quoted.
+    """
+    said = [_QUOTE.sub(" ", sentence) for sentence in sentences(text) if _QUOTE.search(sentence)]
+    named = [_MENTION.search(words) for words in said]
+    return not named or any(match is None or _number(match) == number for match in named)
+
+
 def with_time(text: str, start: float, end: float) -> str:
     """The text with a time behind its first quoted line. Errors: PromptError when nothing is quoted."""
     quote = _QUOTE.search(text)

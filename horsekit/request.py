@@ -22,7 +22,7 @@ from horsekit.adapters.references import (
 from horsekit.direction import check_directions
 from horsekit.excerpt import excerpt, timed
 from horsekit.media import Clip, Picture, Sound
-from horsekit.prompt import DIRECTIONS, PromptError, checked, timed_lines, without_layers
+from horsekit.prompt import DIRECTIONS, PromptError, checked, may_speak, timed_lines, without_layers
 from horsekit.sequence import Segment, audio_segment, video_segment, words_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers
@@ -100,13 +100,15 @@ class Canvas:
             start = 0 if past is None else max(0, first - 1 - past)
             shown = tokenizers.video.decode(self.video[None, start : first + 1])[:, -1:]
             video[0] = tokenizers.video.encode(shown)[0, 0]
+        words = self._words(window)
         return TokenSequence(
             (
                 video_segment(video, given=self.seen[first:last]),
                 audio_segment(self.audio[sound], given=self.heard[sound]),
-                words_segment(self._words(window), tokenizers.text),
+                words_segment(words, tokenizers.text),
                 *self.pictures,
-                *self.voices,
+                # what is not handed in can't be taken for the speaker's
+                *(voice for voice in self.voices if may_speak(words, int(voice.slots[0]))),
             )
         )
 

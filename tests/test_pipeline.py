@@ -90,6 +90,19 @@ def test_a_voice_matters_and_can_be_guided_apart(pipeline):
     assert torch.equal(none.frames, silent.frames)
 
 
+def test_who_does_not_speak_is_not_heard(pipeline):
+    asked = (
+        '[Image 1] looks at [Image 2]. [Image 2] says: "good morning".',
+        [[picture(0)], [picture(1)]],
+        0.32,
+    )
+    mine, yours, another = (speech(seed) for seed in range(3))
+    heard = pipeline.generate(*asked, voices=[mine, yours]).waveform
+    assert torch.equal(heard, pipeline.generate(*asked, voices=[another, yours]).waveform)
+    assert torch.equal(heard, pipeline.generate(*asked, voices=[None, yours]).waveform)
+    assert not torch.equal(heard, pipeline.generate(*asked, voices=[mine, another]).waveform)
+
+
 def test_the_picture_alone_is_pulled_to_the_sound(pipeline, monkeypatch):
     monkeypatch.setattr("horsekit.pipeline.fast_bf16", lambda device: False)  # sums are compared
     asked = (PROMPT, [picture(0)], 0.32)

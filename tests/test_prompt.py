@@ -11,6 +11,7 @@ from horsekit.prompt import (
     Shot,
     TimedLine,
     checked,
+    may_speak,
     mentions,
     normalised,
     timed_lines,
@@ -182,3 +183,19 @@ WRITTEN = [
 def test_layers_are_left_out_of_a_text_and_nothing_else(text, left):
     assert without_layers(text, DIRECTIONS) == left
     assert without_layers(text, ()) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ('[Image 2] says to [Image 1]: "hello".', {2}),
+        ('[Image 1] listens. "Good morning", says @Image2. [Image 1] nods.', {2}),
+        ('[Image 1] says: "[Image 2] is here".', {1}),
+        ('[Image 1] asks: "who?" [Image 2] answers: "me".', {1, 2}),
+        ('[Image 1] asks: "who?" The other answers: "me".', {1, 2}),  # nobody knows which other
+        ("[Image 1] waves at [Image 2].", {1, 2}),
+        ("", {1, 2}),
+    ],
+)
+def test_a_reference_may_be_heard_unless_all_lines_are_said_by_others(text, heard):
+    assert {number for number in (1, 2) if may_speak(text, number)} == heard

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from horsekit.prompt import DIRECTIONS, without_layers
+from horsekit.prompt import DIRECTIONS, may_speak, without_layers
 from horsekit.sequence import (
     MAX_REFERENCES,
     MAX_SLOTS,
@@ -88,11 +88,16 @@ class Recipe:
         segments = self._clip_segments(sample, slots, generator)
         unknown = _chance(self.reference_drop, generator)
         prompts = sample.described if unknown and sample.described else sample.prompts
-        segments.append(self._text(prompts, slots, text, generator))
+        prompt = self._prompt(prompts, generator)
+        segments.append(words_segment(prompt, text, slots))
         if not unknown:
             segments += self._references(sample, slots, generator)
         if sample.voices and not _chance(self.voice_drop, generator):
-            segments += [voice_segment(voice, slots[own]) for own, voice in sample.voices.items()]
+            segments += [
+                voice_segment(voice, slots[own])
+                for own, voice in sample.voices.items()
+                if may_speak(prompt, own)
+            ]
         return Sequence(tuple(segments))
 
     def _draw_slots(self, sample: LatentSample, generator: torch.Generator) -> dict[int, int]:
@@ -130,15 +135,11 @@ class Recipe:
             segments.append(audio_segment(sample.audio, given=heard))
         return segments
 
-    def _text(
-        self, prompts: tuple[str, ...], slots: dict[int, int], text: TextTokenizer, generator: torch.Generator
-    ) -> Segment:
-        prompt = ""
-        if not _chance(self.text_drop, generator):
-            prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
-            if _chance(self.direction_drop, generator):
-                prompt = without_layers(prompt, DIRECTIONS)
-        return words_segment(prompt, text, slots)
+    def _prompt(self, prompts: tuple[str, ...], generator: torch.Generator) -> str:
+        if _chance(self.text_drop, generator):
+            return ""
+        prompt = prompts[int(torch.randint(len(prompts), (), generator=generator))]
+        return without_layers(prompt, DIRECTIONS) if _chance(self.direction_drop, generator) else prompt
 
     def _references(
         self, sample: LatentSample, slots: dict[int, int], generator: torch.Generator

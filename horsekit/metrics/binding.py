@@ -11,7 +11,7 @@ from torch import Tensor
 
 from horsekit.media import Clip
 from horsekit.metrics.alignment import places, sampled
-from horsekit.metrics.identity import LEAST_FACES, distances, way_between
+from horsekit.metrics.identity import LEAST_FACES, as_read, distances, way_between
 from horsekit.metrics.reader import SIZE, trained
 
 SIDES = (-0.24, 0.24)  # the middle of either character, in picture heights
@@ -46,7 +46,8 @@ def binding_of(clip: Clip, left: Tensor, right: Tensor) -> Binding:
         seen.append(reading.character.mean(0))
     rows = [distances(one, wanted) for one in seen]
     (a, b), (c, d) = matrix = tuple(tuple(row.tolist()) for row in rows)
-    leakage = tuple(way_between(seen[k], wanted[k], wanted[1 - k]) for k in range(2))
+    ends = as_read(wanted)
+    leakage = tuple(way_between(seen[k], ends[k], ends[1 - k]) for k in range(2))
     return Binding(matrix, a + d < b + c, leakage)
 
 

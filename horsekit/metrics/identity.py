@@ -108,17 +108,22 @@ def distances(seen: Tensor, points: Tensor) -> Tensor:
     return ((block_errors(seen, points) * weight).sum(-1) / weight.sum()).sqrt()
 
 
+def as_read(character: Tensor) -> Tensor:
+    """What the reader makes on average of a character [E] that it sees.
+
+    Of each parameter it gives back what it can tell, the reliable share, and the middle of the population for the rest.
+    """
+    return trained().reliability[owners()] * character
+
+
 def way_between(seen: Tensor, own: Tensor, other: Tensor, where: Tensor | float = 1.0) -> float:
     """Where what is seen lies on the way from one character (0) to another (1); 0.5 is the average of both.
 
     The leakage λ = ⟨p̂ − pᵢ, pⱼ − pᵢ⟩ / ‖pⱼ − pᵢ‖² of points [E], reliable parameters first, in the coordinates
-    `where` [E]. Of a character the reader gives back what it can tell, the reliable share of each parameter, and
-    the middle of the population for the rest: both are taken as it would see them, or everybody would seem to be
-    part of the way towards everybody else.
+    `where` [E]. The characters are given as the reader sees them, by `as_read` or read off pictures: by what they
+    are, everybody would seem to be part of the way towards everybody else.
     """
-    weight = trained().reliability[owners()]
-    own, other = weight * own, weight * other
-    way = weight * where * (other - own)
+    way = trained().reliability[owners()] * where * (other - own)
     return ((way * (seen - own)).sum() / (way * (other - own)).sum().clamp(min=1e-9)).item()
 
 

@@ -17,7 +17,7 @@ from horsekit.character import BrandCharacter
 from horsekit.media import Clip, Picture
 from horsekit.metrics.camera import camera_of, camera_score
 from horsekit.metrics.embedding import block_errors, embed, owners
-from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, cast, distances, point, way_between
+from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, as_read, cast, distances, point, way_between
 from horsekit.metrics.output import BAD, GOOD, aligned, save_json, tabled
 from horsekit.metrics.reader import SIZE, Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
@@ -221,7 +221,7 @@ def _trials(
         theirs = [Picture(portrait(other, 1_000 * (seed + k) + n, SIZE)) for n in range(PICTURES)]
         figures = {
             "others": _error_to(embed(other)),
-            "toward": _way(embed(other), who, everywhere),
+            "toward": _way(as_read(embed(other)), who, everywhere),
             "camera": lambda clip, _, move=script.camera: float(camera_score(camera_of(clip), move).right),
             "width": lambda clip, _, other=other: texture_of(clip, other, camera_of(clip)).width or 0.0,
         }
@@ -234,8 +234,8 @@ def _in_other_clothes(brand: BrandCharacter, other: Character, script: Script, s
     worn = torch.tensor([p.name.startswith(CLOTHES) for p in PARAMETERS])
     dressed = Character.from_parameters(torch.where(worn, other.parameters, brand.parameters))
     pictures = [Picture(portrait(dressed, 1_000 * seed + 500 + n, SIZE)) for n in range(PICTURES)]
-    trained_in = embed(Character.from_parameters(brand.parameters))
-    way = _way(embed(dressed), trained_in, worn[owners()])
+    trained_in = Character.from_parameters(brand.parameters)
+    way = _way(as_read(embed(dressed)), as_read(embed(trained_in)), worn[owners()])
     return Trial(Request(script.prompt(seed), [pictures], seed=seed), {"clothes": way})
 
 
@@ -259,7 +259,7 @@ def _appears(crowd: Tensor) -> Callable[[Clip, Reading], float]:
 
 
 def _way(asked: Tensor, feared: Tensor, where: Tensor) -> Callable[[Clip, Reading], float]:
-    """Where what is seen lies between the character asked for, 0, and the one feared, 1, in some coordinates [E]."""
+    """Where what is seen lies between the character asked for, 0, and the one feared, 1; see way_between."""
     place = lambda r: way_between(r.character.mean(0), asked, feared, where)  # noqa: E731
     return lambda _, reading: place(reading) if _seen(reading) else 0.5
 

@@ -97,6 +97,16 @@ def test_voices_are_heard_in_the_slot_of_their_character_as_often_as_asked(words
     assert 15 < heard < 45
 
 
+def test_of_two_voices_the_speakers_alone_is_heard(words):
+    prompt = '[Image 1] listens. [Image 2] says: "a fox sings".'
+    mine, yours = torch.randn(8, 3), torch.randn(6, 3)
+    duet = replace(sample(), prompts=(prompt,), voices={1: mine, 2: yours})
+    for seed in range(8):
+        sequence = replace(PLAIN, voice_drop=0.0).sequence(duet, words, torch.Generator().manual_seed(seed))
+        (voice,) = part(sequence, Modality.AUDIO, Role.REFERENCE)
+        assert torch.equal(voice.values, yours)
+
+
 def test_all_words_or_all_pictures_can_be_withheld(drawn):
     for sequence in drawn(Recipe(text_drop=1, reference_drop=1), 5):
         assert part(sequence, Modality.TEXT)[0].values.tolist() == [1]

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from horsekit.prompt import layer_of, mentions, timed_lines
+from horsekit.prompt import layer_of, may_speak, mentions, timed_lines
 from horsekit.stage import MOVES, Background, CameraMove, Character, Light, phrases, wording
 from horsekit.stage.lines import lines
 from horsekit.stage.phrases import listed, phrasings
@@ -257,3 +257,12 @@ def test_a_twin_differs_in_one_term_and_in_nothing_else():
             assert not held_out(twin.camera.kind, twin.light.direction), "as its split"
             changed[terms[0]] += 1
     assert set(changed) == {"kind", "speed", "direction", "colour", "key_to_fill", "gloss"}
+
+
+def test_the_words_tell_who_speaks():
+    scripts = [Script.draw(seed, characters=2, speaking=True) for seed in range(40)]
+    for script in scripts:
+        for number in range(3):
+            heard = {n for n in (1, 2) if may_speak(script.prompt(number, timed=number == 2), n)}
+            assert heard == {script.speaker + 1}
+    assert {script.speaker for script in scripts} == {0, 1}
