@@ -38,7 +38,8 @@ class Request:
     picture, a path, or a list of pictures of the same character. first_frame opens the clip, last_frame ends
     it; sound drives it: the picture is made to fit what is heard; film is a clip whose picture stays as it is
     and gets a sound, for as long as it lasts; before is a clip that goes on, `seconds` longer; voices: a few seconds
-    of each character's speech, in the order of the references, None for one without.
+    of each character's speech, in the order of the references, None for one without; those alone are handed to the
+    model who say a line in the prompt, or all where a line's speaker is not named.
     """
 
     prompt: str

@@ -50,10 +50,10 @@ class Recipe:
     """How often a sample is turned into which task, and what is withheld from it.
 
     text_drop, reference_drop: chance that all words or all pictures are withheld (for guidance); direction_drop: that
-    the words on camera and light are;
-    each_reference_drop: chance for each single picture, one always stays; voice_drop: chance that all voices are
-    withheld; image_to_video, audio_to_video, video_to_audio, continuation: chance that a part of the clip is given;
-    the rest is reference to video; last_image: chance that the picture given opens no clip but ends it.
+    the words on camera and light are; each_reference_drop: chance for each single picture, one always stays;
+    voice_drop: chance that all voices are withheld, as always are those of who says no line; image_to_video,
+    audio_to_video, video_to_audio, continuation: chance that a part of the clip is given; the rest is reference to
+    video; last_image: chance that the picture given opens no clip but ends it.
     """
 
     text_drop: float = 0.1
