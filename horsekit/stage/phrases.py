@@ -48,24 +48,34 @@ IDLE = """
 """
 
 DIALOGUE = """
-{who} says{in_language}: "{line}".|{who} says, "{line}"{in_language}.|"{line}", says {who}{in_language}.
-{who} speaks{in_language}: "{line}".|{who} tells us{in_language}: "{line}".|{who}{in_language}: "{line}".
-The words of {who}{in_language}: "{line}".|{who} is saying "{line}"{in_language}.
-{who} utters "{line}"{in_language}.|Spoken by {who}{in_language}: "{line}".
-{who} talks{in_language}: "{line}".|{who} announces{in_language}: "{line}".
-We hear {who} say{in_language}: "{line}".|Line of {who}{in_language}: "{line}".
-{who} remarks{in_language}, "{line}".|{who} calls{in_language}: "{line}".
-{who} states{in_language}: "{line}".|"{line}"{in_language}, spoken by {who}.
-{who} says these words{in_language}: "{line}".|{who} pronounces{in_language} "{line}".
-{who} replies{in_language}: "{line}".|Voice of {who}{in_language}: "{line}".
-{who} declares{in_language}: "{line}".|{who} adds{in_language}: "{line}".
-{who} begins to speak{in_language}: "{line}".|{who} has one line{in_language}: "{line}".
-"{line}" is what {who} says{in_language}.|{who} speaks the line "{line}"{in_language}.
-What {who} says{in_language}: "{line}".|{who} exclaims{in_language}: "{line}".
-The speaker is {who}{in_language}: "{line}".|{who} reads out{in_language}: "{line}".
-{who} recites{in_language} "{line}".|{who} goes{in_language}: "{line}".
-Speech of {who}{in_language}: "{line}".|{who} greets us{in_language}: "{line}".
+{who} says{how}: "{line}".|{who} says, "{line}"{how}.|"{line}", says {who}{how}.
+{who} speaks{how}: "{line}".|{who} tells us{how}: "{line}".|{who}{how}: "{line}".
+The words of {who}{how}: "{line}".|{who} is saying "{line}"{how}.
+{who} utters "{line}"{how}.|Spoken by {who}{how}: "{line}".
+{who} talks{how}: "{line}".|{who} announces{how}: "{line}".
+We hear {who} say{how}: "{line}".|Line of {who}{how}: "{line}".
+{who} remarks{how}, "{line}".|{who} calls{how}: "{line}".
+{who} states{how}: "{line}".|"{line}"{how}, spoken by {who}.
+{who} says these words{how}: "{line}".|{who} pronounces{how} "{line}".
+{who} replies{how}: "{line}".|Voice of {who}{how}: "{line}".
+{who} declares{how}: "{line}".|{who} adds{how}: "{line}".
+{who} begins to speak{how}: "{line}".|{who} has one line{how}: "{line}".
+"{line}" is what {who} says{how}.|{who} speaks the line "{line}"{how}.
+What {who} says{how}: "{line}".|{who} exclaims{how}: "{line}".
+The speaker is {who}{how}: "{line}".|{who} reads out{how}: "{line}".
+{who} recites{how} "{line}".|{who} goes{how}: "{line}".
+Speech of {who}{how}: "{line}".|{who} greets us{how}: "{line}".
 """
+
+# {how} of DIALOGUE, before the language
+DELIVERIES = {
+    "soft": "softly|in a soft voice|under the breath",
+    "loud": "loudly|in a loud voice|at the top of the voice",
+    "slow": "slowly|at a slow pace|drawing out the words",
+    "fast": "quickly|at a fast pace|in a hurry",
+    "flat": "flatly|in a monotone|without expression",
+    "lively": "in a lively tone|with much expression|in a singsong",
+}
 
 SILENT = """
 {who} says nothing.|{who} is silent, mouth closed.|No one speaks.|{who} does not speak.|{who} keeps silent.

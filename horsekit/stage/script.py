@@ -19,6 +19,7 @@ from horsekit.stage.ambience import AMBIENCES, ambience
 from horsekit.stage.background import Background
 from horsekit.stage.camera import MOVES, SPEEDS, CameraMove
 from horsekit.stage.cast import Character, Voice
+from horsekit.stage.delivery import DELIVERIES
 from horsekit.stage.light import COLOURS, DIRECTIONS, GLOSS, STOPS, Light
 from horsekit.stage.lines import lines
 from horsekit.stage.record import Truth
@@ -32,6 +33,7 @@ from horsekit.stage.wording import SPLITS
 IDENTITIES = {"train": range(0, 1_000_000), "held_out": range(2_000_000, 2_010_000)}
 _SILENT_SHARE = 0.08
 _ENGLISH_SHARE = 0.64
+_PLAIN_SHARE = 0.55  # of lines, that are delivered in no manner of their own
 _LATEST_START = 0.25
 _AFTER = 0.08  # the mouth is closed again before the clip ends
 _TRIES = 12  # lines measured before the shortest one known is taken
@@ -39,12 +41,14 @@ _TRIES = 12  # lines measured before the shortest one known is taken
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """What is said: text, language ("en" ...), its speech, and when the speech's 0 s lies in the clip."""
+    """What is said: text, language ("en" ...), its speech, when the speech's 0 s lies in the clip, and in which of
+    DELIVERIES."""
 
     text: str
     language: str
     start: float
     speech: Speech
+    delivery: str = "plain"
 
     @property
     def phonemes(self) -> tuple[Phoneme, ...]:
@@ -85,16 +89,19 @@ class Script:
         cast: Sequence[Character] | None = None,
         speaking: bool | None = None,
         language: str | None = None,
+        delivery: str | None = None,
     ) -> "Script":
         """The script of a seed, the same in every process.
 
         "held_out" uses identities, lines, camera–light combinations and phrasings that "train" never
         does. `cast` gives the characters themselves, `speaking` forces or forbids speech, `language`
-        ("en" ...) fixes it. Raises ValueError for another split, 0 or 3 characters, or a clip too short
-        for any line.
+        ("en" ...) and `delivery` (of DELIVERIES) fix them. Raises ValueError for another split or delivery, 0 or 3
+        characters, or a clip too short for any line.
         """
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}; choose one of {', '.join(SPLITS)}")
+        if delivery is not None and delivery not in DELIVERIES:
+            raise ValueError(f"no delivery {delivery!r}; choose one of {', '.join(DELIVERIES)}")
         source = generator(seed, f"script {split}")
         pool = IDENTITIES[split]
         count = characters if cast is None else len(cast)
@@ -117,7 +124,9 @@ class Script:
             players,
             identities if cast is None else (-1,) * count,
             speaker,
-            _draw_line(source, split, players[speaker], duration(frames), language) if speaks else None,
+            _draw_line(source, split, players[speaker], duration(frames), language, delivery or _manner(seed))
+            if speaks
+            else None,
             camera,
             replace(Light.draw(own), direction=choice(source, allowed)),
             Background(own),
@@ -145,6 +154,14 @@ class Script:
                 other = replace(self, light=replace(self.light, **{term: value}))
             if held_out(other.camera.kind, other.light.direction) == (self.split == "held_out"):
                 return other
+
+    def delivered(self, delivery: str) -> "Script":
+        """The same scene and line, spoken in another of DELIVERIES; what no longer fits into the clip is cut off."""
+        if self.line is None:
+            return self
+        voice = self.characters[self.speaker].voice
+        speech = _spoken(self.line.text, self.line.language, voice, delivery)
+        return replace(self, line=replace(self.line, speech=speech, delivery=delivery))
 
     def _alike(self, source: torch.Generator) -> CameraMove:
         """A move that differs from this one in how near and far things part, with the same start."""
@@ -198,12 +215,13 @@ class Script:
         full, short = self._names(source, references)
         order = (1, 0) if self.mirrored else range(len(full))
         language = LANGUAGES[self.line.language][1] if self.line else ""
+        delivery = self.line.delivery if self.line else "plain"
         text = self.line.text if self.line else None
         who = short[self.speaker]
         return {
             "subject": wording.subject(tuple(full[i] for i in order), source, self.split),
             "action": wording.action(who, self.line is not None, source, self.split),
-            "dialogue": wording.dialogue(who, text, language, source, self.split),
+            "dialogue": wording.dialogue(who, text, language, delivery, source, self.split),
             "camera": wording.camera(self.camera, source, self.split),
             "light": wording.light(self.light, source, self.split),
             "sound": wording.sound(self.ambience, source, self.split),
@@ -295,9 +313,14 @@ def _another(source: torch.Generator, values: Collection, but: object) -> object
 
 
 def _draw_line(
-    source: torch.Generator, split: str, character: Character, seconds: float, language: str | None
+    source: torch.Generator,
+    split: str,
+    character: Character,
+    seconds: float,
+    language: str | None,
+    delivery: str,
 ) -> Line:
-    """A line that fits at the character's own rate: as it is measured, never stretched."""
+    """A line that fits as the character speaks it: as it is measured, never stretched."""
     others = [name for name in LANGUAGES if name != "en"]
     drawn = "en" if uniform(source, 0, 1) < _ENGLISH_SHARE else choice(source, others)
     language = language or drawn
@@ -310,14 +333,24 @@ def _draw_line(
     )  # lines, so that a long clip is not half silent
     texts = [", ".join(order[k : k + joined]) for k in range(len(order) - joined + 1)]
     by_length = sorted(pool, key=len)
-    voice = character.voice
     for text in (*texts[:_TRIES], *by_length[:_TRIES]):
-        speech = speak(text, language, voice.variant, round(voice.pitch), voice.rate)
+        speech = _spoken(text, language, character.voice, delivery)
         if speech.end <= room - start:
-            return Line(text, language, start, speech)
+            return Line(text, language, start, speech, delivery)
         if speech.end <= room:
-            return Line(text, language, int((room - speech.end) * SAMPLE_RATE) / SAMPLE_RATE, speech)
+            latest = int((room - speech.end) * SAMPLE_RATE) / SAMPLE_RATE
+            return Line(text, language, latest, speech, delivery)
     raise ValueError(f"no line of {language!r} fits into {seconds:.2f} s; make the clip longer")
+
+
+def _manner(seed: int) -> str:
+    """The delivery of a script's line, from a stream of its own, so that all else of a seed stays as it was."""
+    source = generator(seed, "delivery")
+    return "plain" if uniform(source, 0, 1) < _PLAIN_SHARE else choice(source, tuple(DELIVERIES)[1:])
+
+
+def _spoken(text: str, language: str, voice: Voice, delivery: str) -> Speech:
+    return speak(text, language, voice.variant, round(voice.pitch), voice.rate, DELIVERIES[delivery])
 
 
 def voice_sample(
@@ -336,7 +369,7 @@ def voice_sample(
     for index in torch.randperm(len(pool), generator=source).tolist():
         if len(waveform) >= samples:
             break
-        speech = speak(pool[index], language, voice.variant, round(voice.pitch), voice.rate)
+        speech = _spoken(pool[index], language, voice, "plain")
         waveform = torch.cat([waveform, speech.waveform])
     return pad(waveform, (0, max(0, samples - len(waveform))))[:samples]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from horsekit.media import Sound, resample
+from horsekit.stage.delivery import DELIVERIES, Delivery
 from horsekit.stage.visemes import Phoneme
 
 LANGUAGES = {
@@ -29,7 +30,7 @@ LOUDNESS = 0.1  # root mean square of the spoken part: -20 dB of full scale
 
 _NATIVE_RATE = 22_050
 _SYNCHRONOUS, _PHONEME_EVENTS, _IPA, _DONT_EXIT = 2, 0x0001, 0x0002, 0x8000
-_RATE, _PITCH, _UTF8, _PHONEME = 1, 3, 1, 7
+_RATE, _PITCH, _MELODY, _UTF8, _PHONEME = 1, 3, 4, 1, 7
 _CLOSURE = 0.08  # longest silence, in seconds, that belongs to the stop after it
 _STOPS = set("pbtdkɡqcɟʈɖ")
 
@@ -61,10 +62,17 @@ class Speech:
         return next((p.end for p in reversed(self.phonemes) if p.symbol), 0.0)
 
 
-def speak(text: str, language: str = "en", variant: str = "", pitch: int = 50, rate: int = 175) -> Speech:
+def speak(
+    text: str,
+    language: str = "en",
+    variant: str = "",
+    pitch: int = 50,
+    rate: int = 175,
+    delivery: Delivery = DELIVERIES["plain"],
+) -> Speech:
     """Say `text` in one of LANGUAGES ("en" ...); `variant` is an espeak voice ("f2"), rate in words a minute.
 
-    The same words and voice give the same samples in any process. SpeechError: an unknown language or
+    The same words, voice and delivery give the same samples in any process. SpeechError: an unknown language or
     variant, a text without a sound in it, or espeak-ng missing.
     """
     if language not in LANGUAGES:
@@ -72,22 +80,23 @@ def speak(text: str, language: str = "en", variant: str = "", pitch: int = 50, r
     if not 0 <= pitch <= 99 or not 80 <= rate <= 450:
         raise SpeechError(f"pitch {pitch}, rate {rate}: pitch is 0 to 99, rate 80 to 450 words a minute")
     voice = LANGUAGES[language][0] + (f"+{variant}" if variant else "")
-    native, marks = _synthesise(text, voice, pitch, rate)
+    rate = min(450, max(80, round(rate * delivery.pace)))
+    native, marks = _synthesise(text, voice, pitch, rate, delivery.melody)
     phonemes = _phonemes(native, marks)
     if not any(p.symbol for p in phonemes):
         raise SpeechError(
             f"nothing in {text!r} can be spoken in {LANGUAGES[language][1]}; write words of that language"
         )
     waveform = resample(native[:, None], _NATIVE_RATE, SAMPLE_RATE)[:, 0]
-    return Speech(_steady(waveform, phonemes), phonemes)
+    return Speech(_steady(waveform, phonemes, LOUDNESS * 10 ** (delivery.level / 20)), phonemes)
 
 
-def _steady(waveform: Tensor, phonemes: tuple[Phoneme, ...]) -> Tensor:
-    """The waveform at the steady loudness, measured over what is spoken, soft-limited near full scale."""
+def _steady(waveform: Tensor, phonemes: tuple[Phoneme, ...], loudness: float) -> Tensor:
+    """The waveform at a loudness, measured over what is spoken, soft-limited near full scale."""
     spoken = torch.cat(
         [waveform[round(p.start * SAMPLE_RATE) : round(p.end * SAMPLE_RATE)] for p in phonemes if p.symbol]
     )
-    scaled = waveform * (LOUDNESS / spoken.square().mean().sqrt().clamp(min=1e-6))
+    scaled = waveform * (loudness / spoken.square().mean().sqrt().clamp(min=1e-6))
     knee = 0.7
     over = (scaled.abs() - knee).clamp(min=0) / (1 - knee)
     return scaled.clamp(-knee, knee) + scaled.sign() * (1 - knee) * torch.tanh(over)
@@ -141,7 +150,9 @@ _Callback = ctypes.CFUNCTYPE(
 _one_at_a_time = threading.Lock()
 
 
-def _synthesise(text: str, voice: str, pitch: int, rate: int) -> tuple[Tensor, list[tuple[float, str]]]:
+def _synthesise(
+    text: str, voice: str, pitch: int, rate: int, melody: int
+) -> tuple[Tensor, list[tuple[float, str]]]:
     """Samples [S] float32 at 22,050 Hz and (seconds, IPA) of every phoneme's beginning ("" is a pause).
 
     espeak keeps state between utterances (wave phase, random numbers), so the library is loaded afresh
@@ -176,6 +187,7 @@ def _synthesise(text: str, voice: str, pitch: int, rate: int) -> tuple[Tensor, l
                 raise SpeechError(f"this espeak-ng has no voice {base!r}; update espeakng-loader")
             library.espeak_SetParameter(_RATE, rate, 0)
             library.espeak_SetParameter(_PITCH, pitch, 0)
+            library.espeak_SetParameter(_MELODY, melody, 0)
             words = text.encode() + b"\0"
             size = ctypes.c_size_t(len(words))
             library.espeak_Synth(words, size, 0, 1, 0, _UTF8, None, None)

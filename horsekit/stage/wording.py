@@ -32,13 +32,17 @@ def action(who: str, speaking: bool, source: torch.Generator, split: str) -> str
     return _say(phrases.ACTION if speaking else phrases.IDLE, split, source, who=who)
 
 
-def dialogue(who: str, line: str | None, language: str, source: torch.Generator, split: str) -> str:
-    """What `who` says in a language ("English"), or that there is no speech. English often goes unsaid."""
+def dialogue(
+    who: str, line: str | None, language: str, delivery: str, source: torch.Generator, split: str
+) -> str:
+    """What `who` says in a language ("English") and how, or that there is no speech. English often goes unsaid."""
     if line is None:
         return _say(phrases.SILENT, split, source, who=who)
     unsaid = language == "English" and uniform(source, 0, 1) < 0.5
-    in_language = "" if unsaid else f" in {language}"
-    return _say(phrases.DIALOGUE, split, source, who=who, line=line, in_language=in_language)
+    how = "" if unsaid else f" in {language}"
+    if delivery != "plain":
+        how = f" {choice(source, listed(phrases.DELIVERIES[delivery]))}{how}"
+    return _say(phrases.DIALOGUE, split, source, who=who, line=line, how=how)
 
 
 def camera(move: CameraMove, source: torch.Generator, split: str) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from horsekit.prompt import layer_of, may_speak, mentions, timed_lines
 from horsekit.stage import MOVES, Background, CameraMove, Character, Light, phrases, wording
+from horsekit.stage.delivery import DELIVERIES
 from horsekit.stage.lines import lines
 from horsekit.stage.phrases import listed, phrasings
 from horsekit.stage.script import IDENTITIES, Script, held_out, stage, stage_batch
@@ -92,8 +93,10 @@ def test_words_follow_the_facts():
             assert re.search("warm|golden|amber", light) and re.search("matte|without shine|powdered", light)
             push = wording.camera(CameraMove("dolly_in", "fast"), source, split).lower()
             assert re.search("in|closer|nearer|forward", push) and re.search("quick|fast|swift", push)
-            said = wording.dialogue("[Image 2]", "bis bald", "German", source, split)
+            said = wording.dialogue("[Image 2]", "bis bald", "German", "plain", source, split)
             assert '"bis bald"' in said and "[Image 2]" in said and "German" in said
+            said = wording.dialogue("[Image 2]", "bis bald", "German", "soft", source, split)
+            assert re.search("soft|under the breath", said) and "German" in said
 
 
 def test_a_prompt_can_tell_when_its_line_is_said():
@@ -107,6 +110,23 @@ def test_a_prompt_can_tell_when_its_line_is_said():
         assert [(line.start, line.end) for line in lines] == [
             pytest.approx((spoken[0].start, spoken[-1].end), abs=0.006)
         ]
+
+
+def test_a_line_is_delivered_as_its_words_say_and_all_else_stays():
+    assert {script.line.delivery for script in drawn("train", 90, speaking=True)} == set(DELIVERIES)
+    for seed in range(8):
+        plain, slow = (Script.draw(seed, speaking=True, delivery=name) for name in ("plain", "slow"))
+        assert (slow.camera, slow.light, slow.background) == (plain.camera, plain.light, plain.background)
+        assert slow.line.delivery == "slow" and slow.phonemes[-1].end <= slow.frames / 25
+        fast = slow.delivered("fast")
+        assert fast.line.text == slow.line.text and fast.line.start == slow.line.start
+        assert fast.line.speech.end < slow.line.speech.end
+        words = {script.layers(2)["dialogue"] for script in (slow, fast)}
+        assert len(words) == 2
+    silent = Script.draw(3, speaking=False)
+    assert silent.delivered("loud") is silent
+    with pytest.raises(ValueError, match=r"whispered.*plain, soft"):
+        Script.draw(3, delivery="whispered")
 
 
 def test_prompts_read_well_and_keep_to_their_length():

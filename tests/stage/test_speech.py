@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from horsekit.stage.delivery import DELIVERIES
 from horsekit.stage.lines import LINES, lines
 from horsekit.stage.speech import LANGUAGES, LOUDNESS, SAMPLE_RATE, SpeechError, speak
 
@@ -81,6 +82,16 @@ def test_rate_and_pitch_do_what_they_say():
     assert speak("the moon is up", rate=200).end < speak("the moon is up", rate=140).end
     low, high = (_pitch(speak("mamma mia", variant="m1", pitch=p).waveform) for p in (10, 90))
     assert high > 1.2 * low
+
+
+def test_a_delivery_changes_loudness_pace_and_melody():
+    said = {name: speak("the moon is up", variant="m1", delivery=of) for name, of in DELIVERIES.items()}
+    level = {name: 20 * speech.waveform.square().mean().sqrt().log10() for name, speech in said.items()}
+    assert level["soft"] < level["plain"] - 7 and level["loud"] > level["plain"] + 3
+    assert said["slow"].end > 1.2 * said["plain"].end and said["fast"].end < 0.85 * said["plain"].end
+    assert said["flat"].end == pytest.approx(said["lively"].end, abs=0.01)
+    assert speak("hello", rate=440, delivery=DELIVERIES["fast"]).end > 0  # as fast as espeak goes
+    assert said["loud"].waveform.abs().max() < 1
 
 
 def _pitch(waveform: torch.Tensor) -> float:
