@@ -30,6 +30,7 @@ from horsekit.metrics import (
     binding_of,
     cast,
     codecs,
+    contrast_of,
     gloss_order,
     measure,
 )
@@ -40,6 +41,7 @@ from horsekit.metrics.voice import Choir
 from horsekit.pipeline import Pipeline, Settings
 from horsekit.request import Request
 from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
+from horsekit.stage.delivery import OPPOSITES
 from horsekit.stage.script import voice_sample
 from horsekit.stage.speech import SAMPLE_RATE
 from horsekit.tokenizers import Tokenizers
@@ -80,6 +82,18 @@ def draw_glosses(clips: int, seconds: float, seed: int) -> tuple[list[Script], l
     ]
     glosses = [*GLOSS] * (len(who) // len(GLOSS))
     return [replace(s, light=replace(s.light, gloss=g)) for s, g in zip(scripts, glosses, strict=True)], who
+
+
+def draw_deliveries(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]]:
+    """A tenth as many held-out lines for each two opposite manners, spoken in either in turn, and who speaks each."""
+    scripts, who = [], [w % len(cast()) for w in range(max(2, clips // 10))]
+    for first, second in OPPOSITES:
+        for w in tqdm(who, desc=f"write {first}, {second}", unit="script"):
+            script = Script.draw(
+                seed + w, "held_out", seconds, cast=[cast()[w]], speaking=True, delivery=first
+            )
+            scripts += [script, script.delivered(second)]
+    return scripts, [w for w in who for _ in range(2)] * len(OPPOSITES)
 
 
 def pictures(who: int, count: int, first: int, size: int) -> list[Picture]:
@@ -239,11 +253,13 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
     facts["steps"] = options.steps or pipeline.settings.steps
     together, shining = in_pairs(pipeline, options), in_all_glosses(pipeline, options)
+    spoken = in_opposite_manners(pipeline, options)
     measured = {
         name: replace(
             measure(clips, crowd, own, name, directions),
             **together.get(name, {}),
             glosses=shining.get(name, ()),
+            **spoken.get(name, {}),
         )
         for name, (clips, own, directions) in arms.items()
     }
@@ -293,6 +309,32 @@ def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str,
             for k in range(0, len(who), count)
         )
         for name, clips in arms.items()
+    }
+
+
+def in_opposite_manners(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
+    """Lines in opposite manners and in every arm: whether they are heard so (`contrasts`), and in whose voice.
+
+    Of the shuffled arm every other line's two clips change places, and the voice asked for is the next line's.
+    """
+    scripts, who = draw_deliveries(options.clips, options.seconds, options.seed)
+    requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings)
+    takes = play(pipeline, scripts, requests, options.steps)
+    made, sung = takes["model"], choirs(who, first_picture(options.seed))
+    arms = {name: (clips, who) for name, clips in takes.items()}
+    arms["shuffled"] = ([made[k ^ (k >> 1 & 1)] for k in range(len(made))], [*who[2:], *who[:2]])
+    pairs = [(s.line.delivery, t.line.delivery) for s, t in zip(scripts[::2], scripts[1::2], strict=True)]
+    return {
+        name: {
+            "contrasts": tuple(
+                contrast_of([clips[2 * k].sound, clips[2 * k + 1].sound], pair)
+                for k, pair in enumerate(pairs)
+            ),
+            "delivered": tuple(
+                sung[w // CHOIR].match(clip.sound, w % CHOIR) for clip, w in zip(clips, voices, strict=True)
+            ),
+        }
+        for name, (clips, voices) in arms.items()
     }
 
 

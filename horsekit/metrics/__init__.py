@@ -3,6 +3,7 @@
 from horsekit.metrics.articulation import Articulation, articulation
 from horsekit.metrics.binding import Binding, binding_of
 from horsekit.metrics.camera import CameraMotion, CameraScore, camera_of, camera_score
+from horsekit.metrics.delivery import Contrast, Manner, contrast_of, manner_of
 from horsekit.metrics.identity import Crowd, Identity, Target, cast, identity_of
 from horsekit.metrics.light import LightReading, LightScore, light_of, light_score
 from horsekit.metrics.measure import (
@@ -30,11 +31,13 @@ __all__ = [
     "Binding",
     "CameraMotion",
     "CameraScore",
+    "Contrast",
     "Crowd",
     "Identity",
     "Interval",
     "LightReading",
     "LightScore",
+    "Manner",
     "Measures",
     "MouthTrace",
     "Reader",
@@ -49,12 +52,14 @@ __all__ = [
     "camera_of",
     "camera_score",
     "cast",
+    "contrast_of",
     "envelope",
     "gloss_order",
     "heard_at",
     "identity_of",
     "light_of",
     "light_score",
+    "manner_of",
     "measure",
     "mouth_trace",
     "sync_of",

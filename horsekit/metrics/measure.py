@@ -15,6 +15,7 @@ from horsekit.media import Clip
 from horsekit.metrics.articulation import Articulation, articulation
 from horsekit.metrics.binding import Binding
 from horsekit.metrics.camera import STEADY, CameraScore, camera_of, camera_score
+from horsekit.metrics.delivery import Contrast
 from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, Identity, identity_of
 from horsekit.metrics.light import LightScore, light_of, light_score, specular_ratio
 from horsekit.metrics.reader import Reading, trained
@@ -24,6 +25,7 @@ from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.voice import Choir, VoiceMatch
 from horsekit.metrics.words import word_distance
 from horsekit.stage import CameraMove, Character, Light
+from horsekit.stage.delivery import OPPOSITES
 from horsekit.stage.speech import Speech
 
 FAILED_OFFSET = 1000 * REACH  # ms: what a clip without an offset counts as
@@ -117,6 +119,10 @@ FIGURES = (
     Figure("shapes", "sync: right mouth shape of 3 at phonemes' centres", "%", "{:.0f}", "as the renderer"),
     Figure("words", "words: distance from the line asked for", "", "{:.3f}", "< shuffled"),
     Figure("voice", "voice: the right one of 20", "%", "{:.0f}", "≥ 80"),
+    Figure("voice_delivered", "voice: the same, in manners of speaking", "%", "{:.0f}", "≥ 80"),
+    Figure("soft", "delivery: softer where asked for, not loud", "%", "{:.0f}", "> shuffled"),
+    Figure("slow", "delivery: slower where asked for, not fast", "%", "{:.0f}", "> shuffled"),
+    Figure("flat", "delivery: flatter where asked for, not lively", "%", "{:.0f}", "> shuffled"),
     Figure("camera", "camera: the right one of 16 moves", "%", "{:.0f}", "≥ 85"),
     Figure("camera_speed", "camera: the right speed, of right moves", "%", "{:.0f}"),
     Figure("camera_gain", "camera: median gain, way made over asked", "", "{:.2f}", "0.8 to 1.2"),
@@ -144,13 +150,16 @@ class Arm:
     """The measures of C clips that were made in one way, and if any of clips with two characters and in all glosses.
 
     duets: in each of the pairs with speech, whether the speaker's voice is heard and not the other's; glosses: the
-    rank correlation of shine and gloss in each scene that was made matte, normal and oily.
+    rank correlation of shine and gloss in each scene that was made matte, normal and oily; contrasts: whether lines
+    that were asked for in opposite manners are heard in them, and delivered: whether in those clips the voice is right.
     """
 
     clips: tuple[Measures, ...]
     pairs: tuple[Binding, ...] = ()
     duets: tuple[VoiceMatch, ...] = ()
     glosses: tuple[float, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    delivered: tuple[VoiceMatch, ...] = ()
 
     def figures(self) -> dict[str, Interval | None]:
         """The value and 95% interval of each of FIGURES, None where no clip has one.
@@ -181,6 +190,11 @@ class Arm:
             "shapes": bootstrap([100.0 * s.shapes for s in said]),
             "words": bootstrap(_known(m.words for m in self.clips)),
             "voice": bootstrap([100.0 * v.found for v in _known(m.voice for m in self.clips)]),
+            "voice_delivered": bootstrap([100.0 * v.found for v in self.delivered]),
+            **{
+                pair[0]: bootstrap([100.0 * c.right for c in self.contrasts if c.opposites == pair])
+                for pair in OPPOSITES
+            },
             **self._camera(),
             **self._light(),
             **self._texture(),
@@ -243,7 +257,7 @@ class Arm:
         ]
         found = [
             part.reason
-            for of in (*parts, self.pairs, self.duets)
+            for of in (*parts, self.pairs, self.duets, self.delivered)
             for part in of
             if part is not None and part.reason
         ]

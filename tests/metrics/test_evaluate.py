@@ -9,6 +9,7 @@ import torch
 
 from horsekit.metrics import cast
 from horsekit.pipeline import Settings
+from horsekit.stage.delivery import OPPOSITES
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def test_the_stage_in_the_models_place_is_as_good_as_the_renderer(evaluate, monk
         model="stage", clips=6, references=1, seconds=1.28, seed=0, steps=None, sheet=tmp_path / "sheet.png"
     )
     model = Stage()
-    parts = (evaluate.draw, evaluate.draw, evaluate.draw_pairs, evaluate.draw_glosses)  # again to their sound
+    # the first again to their sound
+    alone, others = evaluate.draw, (evaluate.draw_pairs, evaluate.draw_glosses, evaluate.draw_deliveries)
+    parts = (alone, alone, *others)
     model.clips = [
         clip for draw in parts for clip in evaluate.rendered(draw(options.clips, options.seconds, 0)[0], 64)
     ]
@@ -58,6 +61,9 @@ def test_the_stage_in_the_models_place_is_as_good_as_the_renderer(evaluate, monk
     assert figures["model"]["words"] < 0.4 < figures["shuffled"]["words"]
     for name in ("camera", "light", "binding", "closures", "shapes", "voice", "duet"):
         assert figures["model"][name] > 60 and figures["model"][name] > figures["shuffled"][name]
+    assert figures["model"]["voice_delivered"] > figures["shuffled"]["voice_delivered"]
+    for first, _ in OPPOSITES:
+        assert figures["model"][first] == 100 and figures["shuffled"][first] == 50
     report.save_json(tmp_path / "out.json")
     data = json.loads((tmp_path / "out.json").read_text())
     assert len(data["arms"]["model"]["clips"]) == 6 and data["facts"]["clips"] == 6
