@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from horsekit.media import Picture
 from horsekit.metrics import Crowd, Reading, cast, identity_of
 from horsekit.metrics.embedding import embed
+from horsekit.metrics.identity import way_between
 
 CROWD = Crowd.of(cast())
 
@@ -35,6 +38,23 @@ def test_drift_is_the_slope_of_the_error(per_second):
     who = identity_of(reading(own - error[:, None] * away), CROWD.points, 0, 25)
     assert who.drift == pytest.approx(per_second, abs=1e-4)
     assert who.error == pytest.approx(error.median().item(), abs=0.01)
+
+
+@given(st.integers(0, 99), st.integers(0, 99), st.floats(-0.5, 1.5))
+def test_a_point_on_the_way_lies_where_it_was_put(first, second, share):
+    assume(first != second)
+    own, other = CROWD.points[first], CROWD.points[second]
+    seen = own + share * (other - own)
+    assert way_between(seen, own, other) == pytest.approx(share, abs=1e-3)
+    assert way_between(seen, other, own) == pytest.approx(1 - share, abs=1e-3)
+
+
+def test_the_way_may_be_measured_in_some_coordinates_alone():
+    own, other = CROWD.points[:2]
+    where = (torch.arange(len(own)) < len(own) // 2).float()
+    seen = torch.where(where > 0, other, own)
+    assert way_between(seen, own, other, where) == pytest.approx(1, abs=1e-4)
+    assert way_between(seen, own, other, 1 - where) == pytest.approx(0, abs=1e-4)
 
 
 def test_one_bad_frame_does_not_move_the_error():
