@@ -253,7 +253,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     facts = {key: getattr(options, key) for key in ("model", "clips", "references", "seconds", "seed")}
     facts["steps"] = options.steps or pipeline.settings.steps
     together, shining = in_pairs(pipeline, options), in_all_glosses(pipeline, options)
-    spoken = in_opposite_manners(pipeline, options)
+    spoken = in_opposite_manners(pipeline, options, sung)
     measured = {
         name: replace(
             measure(clips, crowd, own, name, directions),
@@ -312,7 +312,9 @@ def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str,
     }
 
 
-def in_opposite_manners(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
+def in_opposite_manners(
+    pipeline: Pipeline, options: argparse.Namespace, sung: dict[int, Choir]
+) -> dict[str, dict[str, tuple]]:
     """Lines in opposite manners and in every arm: whether they are heard so (`contrasts`), and in whose voice.
 
     Of the shuffled arm every other line's two clips change places, and the voice asked for is the next line's.
@@ -320,7 +322,7 @@ def in_opposite_manners(pipeline: Pipeline, options: argparse.Namespace) -> dict
     scripts, who = draw_deliveries(options.clips, options.seconds, options.seed)
     requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings)
     takes = play(pipeline, scripts, requests, options.steps)
-    made, sung = takes["model"], choirs(who, first_picture(options.seed))
+    made = takes["model"]
     arms = {name: (clips, who) for name, clips in takes.items()}
     arms["shuffled"] = ([made[k ^ (k >> 1 & 1)] for k in range(len(made))], [*who[2:], *who[:2]])
     pairs = [(s.line.delivery, t.line.delivery) for s, t in zip(scripts[::2], scripts[1::2], strict=True)]

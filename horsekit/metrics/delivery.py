@@ -33,8 +33,8 @@ def manner_of(sound: Sound) -> Manner | None:
     moments = voice_moments(sound)
     if moments is None:
         return None
-    octaves, voiced = moments[:, BANDS], moments[:, BANDS + 1] > 0
-    sung = octaves[voiced]
+    octaves, voiced, *_ = moments[:, BANDS:].unbind(1)
+    sung = octaves[voiced > 0]
     frames = sound.mono().resampled(RATE).waveform[:, 0].unfold(0, _WINDOW, HOP)
     levels = 10 * frames.square().mean(1).clamp(min=1e-12).log10()
     loud = (levels > levels.max() - _LOUD).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""How a line is spoken: how fast, how loud and with how much melody, whoever's voice it is."""
+"""How a line is spoken: how fast, how loud and with how much melody, in whatever voice."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Delivery:
     """pace: times the voice's own rate; level: dB over the steady loudness; melody: range of the pitch, 0 is one pitch,
-    50 espeak's own, 100 twice that."""
+    50 espeak's own, 100 the widest."""
 
     pace: float = 1.0
     level: float = 0.0
