@@ -1,24 +1,43 @@
-"""What cannot be played as it is written: a camera sent two ways at once, more words than there is time for."""
+"""What cannot be played as it is written: a camera sent two ways at once, a line said softly and loudly, more words
+than there is time for."""
 
 import re
-from itertools import combinations
+from itertools import combinations, permutations
 
 from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines
 from horsekit.terms import OPPOSITE, camera_moves
 
 LETTERS, SIGNS = 40.0, 15.0  # that can be said in a second, of an alphabet and of CJK, by the fastest voice
 _AFTER = re.compile(r"\b(then|before|after(wards)?|and back|first|finally|next)\b", re.IGNORECASE)
+_OPPOSITE_MANNERS = (
+    (
+        r"soft(?:ly)?|quiet(?:ly)?|in a (?:soft|low|quiet) voice|under the breath",
+        r"loud(?:ly)?|in a loud voice",
+    ),
+    (r"slow(?:ly)?|at a slow pace", r"quick(?:ly)?|fast|at a fast pace|in a hurry"),
+    (
+        r"flat(?:ly)?|in a monotone|without expression",
+        r"lively|in a lively tone|with much expression|in a singsong",
+    ),
+)
+_AND = r"\s*(?:,|\band\b|\bbut\b)(?:\s*\band\b)?\s*"
+_BOTH_WAYS = [
+    re.compile(rf"\b(?:{one}){_AND}(?:{other})\b", re.IGNORECASE)
+    for manners in _OPPOSITE_MANNERS
+    for one, other in permutations(manners)
+]
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def check_directions(text: str, seconds: float) -> None:
     """Refuse a prompt that no clip of that length can follow.
 
-    Errors: PromptError for a shot whose camera is sent two ways at once, or stands still and moves, and for a line
-    that nobody can say in the time there is; it names them and the remedy.
+    Errors: PromptError for a shot whose camera is sent two ways at once, or stands still and moves, for a line in two
+    opposite manners, and for one that nobody can say in the time there is; it names them and the remedy.
     """
     for shot in Prompt.parse(text).shots:
         _check_camera(shot)
+        _check_manner(shot)
     known = {line.first: line.end - line.start for line in timed_lines(text)}
     for first, last in quoted(text):
         _check_line(text[first:last], known.get(first, seconds))
@@ -35,6 +54,17 @@ def _check_camera(shot: Shot) -> None:
             raise PromptError(
                 f"the camera is asked for {said} at once ({shot.camera!r}); drop one, or put them into two shots: "
                 "[00:00-00:01] ... [00:01-00:02] ..."
+            )
+
+
+def _check_manner(shot: Shot) -> None:
+    told = shot.dialogue
+    for first, last in reversed(quoted(told)):
+        told = told[:first] + told[last:]
+    for pattern in _BOTH_WAYS:
+        if found := pattern.search(told):
+            raise PromptError(
+                f"a line is to be said {found[0]!r}, which no voice can; drop one, or put each on a line of its own"
             )
 
 

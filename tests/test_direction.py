@@ -36,6 +36,20 @@ def test_what_can_be_filmed_is_not_refused(text):
     check_directions(text, 2)
 
 
+@pytest.mark.parametrize(
+    "how", ["softly and loudly", "quickly, slowly", "in a monotone but in a lively tone"]
+)
+def test_a_line_in_two_opposite_manners_is_refused(how):
+    with pytest.raises(PromptError, match=f"{how}.*drop one"):
+        check_directions(f'The fox says {how}: "good morning".', 2)
+
+
+def test_manners_that_go_together_or_after_each_other_are_not_refused():
+    check_directions('The fox says softly and slowly: "loudly and softly".', 2)
+    check_directions('The fox says softly "good", and loudly "morning".', 2)
+    check_directions('The fox turns quickly and says slowly: "good morning".', 2)
+
+
 def test_every_prompt_of_the_stage_can_be_played():
     for seed in range(300):
         for split in ("train", "held_out"):
