@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -51,11 +52,12 @@ def spoken(voices: int, cache: Path) -> dict[str, Tensor]:
     if not path.exists():
         with get_context("spawn").Pool() as pool:
             takes = pool.imap(partial(heard, split="train", clips=CLIPS), range(voices))
-            rows = [*tqdm(takes, total=voices, desc="speak", unit="voice")]
-        moments = [F.pad(take, (0, 0, 0, MOMENTS - len(take))) for row in rows for take in row]
+            # copies at once: a tensor of another process holds a file open, and there is a most to these
+            padded = ([F.pad(take.half(), (0, 0, 0, MOMENTS - len(take))) for take in row] for row in takes)
+            rows = [*tqdm(padded, total=voices, desc="speak", unit="voice")]
         owners = [number for number, row in enumerate(rows) for _ in row]
         with replacing(path) as draft:
-            save_file({"moments": torch.stack(moments).half(), "voice": torch.tensor(owners)}, draft)
+            save_file({"moments": torch.stack([*chain(*rows)]), "voice": torch.tensor(owners)}, draft)
     return load_file(path)
 
 
