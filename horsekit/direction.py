@@ -4,7 +4,7 @@ than there is time for."""
 import re
 from itertools import combinations, permutations
 
-from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines
+from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines, unquoted
 from horsekit.terms import OPPOSITE, camera_moves
 
 LETTERS, SIGNS = 40.0, 15.0  # that can be said in a second, of an alphabet and of CJK, by the fastest voice
@@ -58,9 +58,7 @@ def _check_camera(shot: Shot) -> None:
 
 
 def _check_manner(shot: Shot) -> None:
-    told = shot.dialogue
-    for first, last in reversed(quoted(told)):
-        told = told[:first] + told[last:]
+    told = unquoted(shot.dialogue)
     for pattern in _BOTH_WAYS:
         if found := pattern.search(told):
             raise PromptError(

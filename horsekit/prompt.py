@@ -103,12 +103,17 @@ def quoted(text: str) -> list[tuple[int, int]]:
     return [(match.start() + 1, match.end() - 1) for match in _QUOTE.finditer(text)]
 
 
+def unquoted(text: str) -> str:
+    """The text with nothing left between its quotation marks."""
+    return _QUOTE.sub('""', text)
+
+
 def may_speak(text: str, number: int) -> bool:
     """Whether a reference may be heard: by it a line is said, or one by nobody that is named, or there are no lines.
 
     A line is said by whom its sentence mentions first, outside of what is quoted.
     """
-    said = [_QUOTE.sub(" ", sentence) for sentence in sentences(text) if _QUOTE.search(sentence)]
+    said = [unquoted(sentence) for sentence in sentences(text) if _QUOTE.search(sentence)]
     named = [_MENTION.search(words) for words in said]
     return not named or any(match is None or _number(match) == number for match in named)
 
