@@ -42,10 +42,25 @@ class Settings:
     sampler: str = "unipc"
     renew_above: float = 1.0
 
+    def __post_init__(self) -> None:
+        right = {
+            "steps": (isinstance(self.steps, int) and self.steps >= 1, "at least 1"),
+            "shift": (_is_number(self.shift) and self.shift > 0, "a number above 0"),
+            "sampler": (self.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
+            "renew_above": (_is_number(self.renew_above) and 0 <= self.renew_above <= 1, "from 0 to 1"),
+        }
+        for name, (fits, what) in right.items():
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give {what}")
+
     @classmethod
     def open(cls, path: Path) -> "Settings":
         fields = json.loads(path.read_text())
         return cls(**{**fields, "size": tuple(fields["size"]), "guidance": Guidance(**fields["guidance"])})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, eq=False)

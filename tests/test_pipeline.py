@@ -36,6 +36,22 @@ def canvas_of(pipeline: Pipeline, request: Request):
     return open_canvas(request, pipeline.tokenizers, pipeline.settings.size, pipeline.settings.max_seconds)
 
 
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ({"steps": 0}, "at least 1"),
+        ({"steps": 2.5}, "at least 1"),
+        ({"shift": 0.0}, "above 0"),
+        ({"sampler": "magic"}, "euler, unipc"),
+        ({"renew_above": 2}, "0 to 1"),
+        ({"renew_above": "none"}, "0 to 1"),
+    ],
+)
+def test_settings_that_no_sampler_takes_are_refused(pipeline, setting, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        replace(pipeline.settings, **setting)
+
+
 def test_a_clip_has_the_asked_length_and_sound_of_the_same_length(pipeline):
     clip = pipeline.generate(PROMPT, [picture()], seconds=0.64, seed=3)
     assert clip.frames.shape == (17, 32, 32, 3)

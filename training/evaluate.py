@@ -284,16 +284,24 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[
     takes = play(pipeline, scripts, requests, options.steps)
     voices = [[known_voice(w, first_picture(options.seed)) for w in pair] for pair in pairs]
     duos = [(Choir.of(of), s.speaker) if s.line else None for of, s in zip(voices, scripts, strict=True)]
-    arms = {name: (clips, sides, duos) for name, clips in takes.items()}
+    strangers = [bystanders(pair) for pair in pairs]
+    arms = {name: (clips, sides, strangers, duos) for name, clips in takes.items()}
     others = [duo and (duo[0], 1 - duo[1]) for duo in duos]
-    arms["shuffled"] = (takes["model"], [*sides[1:], sides[0]], others)
+    arms["shuffled"] = (takes["model"], [*sides[1:], sides[0]], [*strangers[1:], strangers[0]], others)
     return {
         name: {
-            "pairs": tuple(binding_of(clip, *of) for clip, of in zip(clips, wanted, strict=True)),
+            "pairs": tuple(
+                binding_of(clip, *of, away) for clip, of, away in zip(clips, wanted, astray, strict=True)
+            ),
             "duets": tuple(duo[0].match(c.sound, duo[1]) for c, duo in zip(clips, heard, strict=True) if duo),
         }
-        for name, (clips, wanted, heard) in arms.items()
+        for name, (clips, wanted, astray, heard) in arms.items()
     }
+
+
+def bystanders(pair: Sequence[int]) -> list[torch.Tensor]:
+    """Everybody of the cast who is not in the shot."""
+    return [embed(character) for number, character in enumerate(cast()) if number not in pair]
 
 
 def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[float, ...]]:

@@ -44,9 +44,9 @@ class Guidance:
     def __post_init__(self) -> None:
         for name in ("text", "reference", "voice", "sync", "direction"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 30:
+            if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 30):
                 raise ValueError(
-                    f"{name} guidance is {value}; choose a strength from 0 to 30 (1 turns it off)"
+                    f"{name} guidance is {value!r}; choose a strength from 0 to 30 (1 turns it off)"
                 )
 
     def strength(self, name: str) -> float:

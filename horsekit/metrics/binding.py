@@ -3,7 +3,9 @@
 E coordinates of a character.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from einops import rearrange
@@ -25,18 +27,23 @@ class Binding:
 
     matrix: distance of each side from (left, right) character, see identity.distances; right: whether the
     likelier assignment of the two is the one asked for; leakage of each side: how far it lies on the way from
-    its character to the other (0 none, 0.5 the average of both, 1 the other); reason: why the clip is
-    unusable, or empty.
+    its character to the other (0 none, 0.5 the average of both, 1 the other); astray: the same towards
+    bystanders who are not in the shot, their and the sides' mean, which is what leakage is of a model that makes
+    characters less well than asked but does not mix them; reason: why the clip is unusable, or empty.
     """
 
     matrix: tuple[tuple[float, float], tuple[float, float]] | None = None
     right: bool = False
     leakage: tuple[float, float] | None = None
+    astray: float | None = None
     reason: str = ""
 
 
-def binding_of(clip: Clip, left: Tensor, right: Tensor) -> Binding:
-    """Compare either side of a clip with the characters, points [E], that were asked for there."""
+def binding_of(clip: Clip, left: Tensor, right: Tensor, bystanders: Sequence[Tensor] = ()) -> Binding:
+    """Compare either side of a clip with the characters, points [E], that were asked for there.
+
+    bystanders: others, who should not be in it.
+    """
     wanted, seen = torch.stack([left, right]), []
     for side, name in zip(SIDES, ("left", "right"), strict=True):
         reading = trained().reader.read(_crop(clip.frames[::STRIDE], side))
@@ -48,7 +55,8 @@ def binding_of(clip: Clip, left: Tensor, right: Tensor) -> Binding:
     (a, b), (c, d) = matrix = tuple(tuple(row.tolist()) for row in rows)
     ends = as_read(wanted)
     leakage = tuple(way_between(seen[k], ends[k], ends[1 - k]) for k in range(2))
-    return Binding(matrix, a + d < b + c, leakage)
+    astray = [way_between(seen[k], ends[k], as_read(other)) for other in bystanders for k in range(2)]
+    return Binding(matrix, a + d < b + c, leakage, fmean(astray) if astray else None)
 
 
 def _crop(frames: Tensor, middle: float) -> Tensor:

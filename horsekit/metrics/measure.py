@@ -141,6 +141,7 @@ FIGURES = (
     Figure("copied", "copying: the reference's light over the one asked for", "", "{:+.2f}", "≤ 0"),
     Figure("binding", "two characters: each on its side", "%", "{:.0f}", "≥ 85"),
     Figure("leakage", "two characters: mean leakage, unusable as 0.5", "", "{:.2f}", "≤ 0.15"),
+    Figure("astray", "two characters: the same towards bystanders, not in the shot", "", "{:.2f}", "0"),
     Figure("duet", "two characters: the speaker's voice, not the other's", "%", "{:.0f}", "≥ 80"),
 )
 
@@ -202,6 +203,7 @@ class Arm:
             "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
             "duet": bootstrap([100.0 * voice.found for voice in self.duets]),
             "leakage": bootstrap([0.5 if p.leakage is None else sum(p.leakage) / 2 for p in self.pairs]),
+            "astray": bootstrap(_known(p.astray for p in self.pairs)),
         }
 
     def _camera(self) -> dict[str, Interval | None]:

@@ -56,3 +56,14 @@ def test_a_side_without_a_face_is_unusable_with_the_reason(shot):
     frames[:, :, 28:] = 0
     binding = binding_of(Clip.silent(frames), left, right)
     assert not binding.right and binding.matrix is None and "right" in binding.reason
+
+
+def test_a_bystander_who_is_in_the_shot_after_all_is_found(shot):
+    clip, (left, right) = shot
+    twins = clip.frames.clone()
+    twins[:, :, 32:] = clip.frames[:, :, :32].flip(2)
+    binding = binding_of(Clip.silent(twins), left, right, [left])
+    assert binding.astray == pytest.approx(binding.leakage[1] / 2), "the left one is itself there already"
+    strangers = [embed(player) for player in cast()[2:]]
+    assert abs(binding_of(clip, left, right, strangers).astray) < 0.15
+    assert binding_of(clip, left, right).astray is None
