@@ -12,7 +12,7 @@ sound, and the model's clips scored against another clip's character, sound, cam
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +20,8 @@ import torch
 from tqdm.auto import tqdm
 
 from horsekit.character import BrandCharacter
-from horsekit.dataset.stage import VOICE_SECONDS
 from horsekit.engine.export import adapters_of
-from horsekit.media import Clip, Picture, Sound, contact_sheet
+from horsekit.media import Clip, Picture, contact_sheet
 from horsekit.metrics import (
     Asked,
     Crowd,
@@ -35,123 +34,31 @@ from horsekit.metrics import (
     measure,
 )
 from horsekit.metrics.embedding import embed
+from horsekit.metrics.held_out import (
+    CHOIR,
+    Asking,
+    ask,
+    bystanders,
+    choirs,
+    draw,
+    draw_deliveries,
+    draw_glosses,
+    draw_pairs,
+    first_picture,
+    generated,
+    known_voice,
+    pictures,
+    play,
+)
 from horsekit.metrics.output import save_json
 from horsekit.metrics.ranking import Ranking, rank
 from horsekit.metrics.voice import Choir
-from horsekit.pipeline import Pipeline, Settings
+from horsekit.pipeline import Pipeline
 from horsekit.request import Request
-from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
-from horsekit.stage.delivery import OPPOSITES
-from horsekit.stage.script import voice_sample
-from horsekit.stage.speech import SAMPLE_RATE
-from horsekit.tokenizers import Tokenizers
+from horsekit.stage import GLOSS, portrait_light
 
-TOGETHER = 8  # clips rendered, coded or generated at once
 GALLERY = 3  # pictures by which each character is known in retrieval by pictures
-CHOIR, CHOIR_SECONDS = 20, 4.0  # voices to tell apart, and how much of each they are known by
-MEASURED = ("camera", "light")  # what a prompt does not ask for cannot be right
 COLUMNS, ROWS = 6, 12  # frames of a clip and clips on the sheet
-
-
-def draw(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]]:
-    """Held-out scripts, spoken by the 100 characters of the cast in turn, and who speaks in each."""
-    who = [index % len(cast()) for index in range(clips)]
-    scripts = [
-        Script.draw(seed + index, "held_out", seconds, cast=[cast()[w]], speaking=True)
-        for index, w in enumerate(tqdm(who, desc="write", unit="script"))
-    ]
-    return scripts, who
-
-
-def draw_pairs(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[tuple[int, int]]]:
-    """Held-out scripts of two characters of the cast, half as many as of one, and who is in each."""
-    pairs = [((2 * k) % len(cast()), (2 * k + 1) % len(cast())) for k in range(max(2, clips // 2))]
-    scripts = [
-        Script.draw(seed + k, "held_out", seconds, cast=[cast()[w] for w in pair])
-        for k, pair in enumerate(tqdm(pairs, desc="write pairs", unit="script"))
-    ]
-    return scripts, pairs
-
-
-def draw_glosses(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]]:
-    """A tenth as many held-out scenes, each matte, normal and oily in turn, and who is in each script."""
-    who = [w % len(cast()) for w in range(max(2, clips // 10)) for _ in GLOSS]
-    scripts = [
-        Script.draw(seed + w, "held_out", seconds, cast=[cast()[w]], speaking=False)
-        for w in tqdm(who, desc="write glosses", unit="script")
-    ]
-    glosses = [*GLOSS] * (len(who) // len(GLOSS))
-    return [replace(s, light=replace(s.light, gloss=g)) for s, g in zip(scripts, glosses, strict=True)], who
-
-
-def draw_deliveries(clips: int, seconds: float, seed: int) -> tuple[list[Script], list[int]]:
-    """A tenth as many held-out lines for each two opposite manners, spoken in either in turn, and who speaks each."""
-    scripts, who = [], [w % len(cast()) for w in range(max(2, clips // 10))]
-    for first, second in OPPOSITES:
-        for w in tqdm(who, desc=f"write {first}, {second}", unit="script"):
-            script = Script.draw(
-                seed + w, "held_out", seconds, cast=[cast()[w]], speaking=True, delivery=first
-            )
-            scripts += [script, script.delivered(second)]
-    return scripts, [w for w in who for _ in range(2)] * len(OPPOSITES)
-
-
-def pictures(who: int, count: int, first: int, size: int) -> list[Picture]:
-    """Reference pictures of a character of the cast; another `first`, other pictures."""
-    return [Picture(portrait(cast()[who], first + k, size)) for k in range(count)]
-
-
-def speech_of(who: int, seed: int, seconds: float, without: str = "") -> Sound:
-    """Some held-out lines in the voice of a character of the cast, none in `without`."""
-    waveform = voice_sample(cast()[who].voice, seed, "held_out", seconds, without)
-    return Sound(waveform[:, None], SAMPLE_RATE)
-
-
-def choirs(who: Sequence[int], first: int) -> dict[int, Choir]:
-    """The voices of the cast, twenty at a time, by number; those choirs alone in which somebody is asked for."""
-    voices = range(len(cast()))
-    return {
-        number: Choir.of([known_voice(w, first) for w in voices[CHOIR * number : CHOIR * (number + 1)]])
-        for number in sorted({w // CHOIR for w in who})
-    }
-
-
-def known_voice(who: int, first: int) -> Sound:
-    """What a voice of the cast is known by; other lines than are handed to the model."""
-    return speech_of(who, first + 100 * who + 99, CHOIR_SECONDS)
-
-
-def rendered(scripts: Sequence[Script], size: int) -> list[Clip]:
-    """The clips as the stage plays them."""
-    return _together(scripts, lambda part: [clip for clip, _ in stage_batch(part, size)], "render")
-
-
-@torch.inference_mode()
-def round_trip(clips: Sequence[Clip], tokenizers: Tokenizers) -> list[Clip]:
-    """The clips as the tokenizers give them back."""
-
-    def code(part: Sequence[Clip]) -> list[Clip]:
-        frames = tokenizers.video.decode(tokenizers.video.encode(torch.stack([c.frames for c in part])))
-        waves = torch.stack([c.waveform[:, 0] for c in part])
-        waves = tokenizers.audio.decode(tokenizers.audio.encode(waves))[:, : waves.shape[1], None]
-        return [replace(c, frames=f, waveform=w) for c, f, w in zip(part, frames, waves, strict=True)]
-
-    return _together(clips, code, "round trip")
-
-
-def generated(pipeline: Pipeline, requests: Sequence[Request], steps: int | None) -> list[Clip]:
-    """The model's clips."""
-    return _together(requests, lambda part: pipeline.generate_many(part, steps=steps), "generate")
-
-
-def _together(items: Sequence, work, name: str) -> list[Clip]:
-    clips: list[Clip] = []
-    with tqdm(total=len(items), desc=name, unit="clip") as bar:
-        for start in range(0, len(items), TOGETHER):
-            part = items[start : start + TOGETHER]
-            clips += work(part)
-            bar.update(len(part))
-    return clips
 
 
 def shuffled(clips: Sequence[Clip]) -> list[Clip]:
@@ -161,47 +68,9 @@ def shuffled(clips: Sequence[Clip]) -> list[Clip]:
     ]
 
 
-def first_picture(seed: int) -> int:
-    """The number of the first reference picture of the cast's first character."""
-    return 10_000 * (seed + 1)
-
-
-def ask(
-    scripts: Sequence[Script],
-    who: Sequence[Sequence[int]],
-    seeds: Iterable[int],
-    options: argparse.Namespace,
-    settings: Settings,
-) -> list[Request]:
-    """The scripts as requests, with pictures and voices of those who are in them, and a seed each for their noise."""
-    first = first_picture(options.seed)
-    return [
-        Request(
-            script.prompt(
-                options.seed,
-                # of a clip made in windows, each has to know which words are its own
-                timed=options.seconds > settings.max_seconds,
-                always=MEASURED,
-            ),
-            [pictures(w, options.references, first + 100 * w, settings.size[0]) for w in those],
-            options.seconds,
-            options.seed + seed,
-            voices=[
-                speech_of(w, first + 100 * w, VOICE_SECONDS, script.line.text if script.line else "")
-                for w in those
-            ],
-        )
-        for script, those, seed in zip(scripts, who, seeds, strict=True)
-    ]
-
-
-def play(
-    pipeline: Pipeline, scripts: Sequence[Script], requests: Sequence[Request], steps: int | None
-) -> dict[str, list[Clip]]:
-    """The same scripts in every arm but the shuffled one."""
-    truth = rendered(scripts, pipeline.settings.size[0])
-    made = generated(pipeline, requests, steps)
-    return {"renderer": truth, "round trip": round_trip(truth, pipeline.tokenizers), "model": made}
+def asking(options: argparse.Namespace) -> Asking:
+    """How all scenes are asked for."""
+    return Asking(options.seconds, options.references, options.seed)
 
 
 def sheet(requests: Sequence[Request], truth: Sequence[Clip], made: Sequence[Clip]) -> Picture:
@@ -217,7 +86,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
     """All arms, measured."""
     size, first = pipeline.settings.size[0], first_picture(options.seed)
     scripts, who = draw(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, [(w,) for w in who], range(len(who)), options, pipeline.settings)
+    requests = ask(scripts, [(w,) for w in who], range(len(who)), asking(options), pipeline.settings)
     everyone = tqdm(range(len(cast())), desc="gallery", unit="character")
     crowd = Crowd.of(cast(), [pictures(w, GALLERY, first + 100 * w + 50, size) for w in everyone])
     takes = play(pipeline, scripts, requests, options.steps)
@@ -275,8 +144,8 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
 
 def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[str, tuple]]:
     """Clips of two characters in every arm: who is on which side (`pairs`), and whose voice is heard (`duets`)."""
-    scripts, pairs = draw_pairs(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, pairs, range(len(pairs)), options, pipeline.settings)
+    scripts, pairs = draw_pairs(max(2, options.clips // 2), options.seconds, options.seed)
+    requests = ask(scripts, pairs, range(len(pairs)), asking(options), pipeline.settings)
     sides = [
         [embed(cast()[w]) for w in (pair[::-1] if script.mirrored else pair)]
         for script, pair in zip(scripts, pairs, strict=True)
@@ -299,15 +168,10 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[
     }
 
 
-def bystanders(pair: Sequence[int]) -> list[torch.Tensor]:
-    """Everybody of the cast who is not in the shot."""
-    return [embed(character) for number, character in enumerate(cast()) if number not in pair]
-
-
 def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     """Scenes in every gloss and in every arm: whether skin shines in that order."""
-    scripts, who = draw_glosses(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings)
+    scripts, who = draw_glosses(max(2, options.clips // 10), options.seconds, options.seed)
+    requests = ask(scripts, [(w,) for w in who], who, asking(options), pipeline.settings)
     arms, count = play(pipeline, scripts, requests, options.steps), len(GLOSS)
     made = arms["model"]
     arms["shuffled"] = [made[count * (k // count) + (k + k // count) % count] for k in range(len(made))]
@@ -327,8 +191,8 @@ def in_opposite_manners(
 
     Of the shuffled arm every other line's two clips change places, and the voice asked for is the next line's.
     """
-    scripts, who = draw_deliveries(options.clips, options.seconds, options.seed)
-    requests = ask(scripts, [(w,) for w in who], who, options, pipeline.settings)
+    scripts, who = draw_deliveries(max(2, options.clips // 10), options.seconds, options.seed)
+    requests = ask(scripts, [(w,) for w in who], who, asking(options), pipeline.settings)
     takes = play(pipeline, scripts, requests, options.steps)
     made = takes["model"]
     arms = {name: (clips, who) for name, clips in takes.items()}

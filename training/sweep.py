@@ -15,15 +15,28 @@ from pathlib import Path
 
 import torch
 import yaml
-from evaluate import MEASURED, ask, bystanders, draw, draw_pairs, generated, rendered, write
 from tqdm.auto import tqdm
 
 from horsekit.flow.guidance import Guidance
 from horsekit.media import Clip
 from horsekit.metrics import Asked, Binding, Crowd, Interval, Measures, binding_of, bootstrap, cast, measure
 from horsekit.metrics.embedding import embed
-from horsekit.metrics.output import aligned
-from horsekit.pipeline import Pipeline, Settings
+from horsekit.metrics.held_out import (
+    CHOIR,
+    Asking,
+    ask,
+    bystanders,
+    choirs,
+    draw,
+    draw_pairs,
+    first_picture,
+    generated,
+    rendered,
+)
+from horsekit.metrics.identity import CHANCE
+from horsekit.metrics.output import aligned, save_json
+from horsekit.pipeline import CARD, Pipeline, Settings, resolve_model
+from horsekit.request import Request
 from horsekit.stage import Script
 
 PICTURES = (1, 2, 3)
@@ -47,21 +60,24 @@ class Figure:
     digits: int = 0
 
 
-def percent(flag: bool) -> float:
-    """A yes or no, of which the mean is a share in percent."""
-    return 100.0 * flag
+def percent(share: float | None) -> float | None:
+    """A share, or a yes or no, in percent, if there is one."""
+    return None if share is None else 100.0 * share
 
 
 OF_CLIPS = {
     "top1": Figure("top-1 of 100 [%]", lambda m: percent(m.identity.found)),
-    "error": Figure("identity error [σ]", lambda m: m.identity.error, digits=3),
+    "error": Figure(
+        "identity error [σ]", lambda m: CHANCE if m.identity.reason else m.identity.error, digits=3
+    ),
     "timed": Figure("clips that can be timed [%]", lambda m: percent(m.sync.usable)),
     "offset": Figure(
         "offset of those, either way [ms]", lambda m: abs(m.sync.offset) if m.sync.usable else None
     ),
     "slope": Figure("median slope [ms/s]", lambda m: m.sync.slope, middle, 1),
-    "closures": Figure("lips shut where /p b m/ is heard [%]", lambda m: times(m.articulation.closures, 100)),
+    "closures": Figure("lips shut where /p b m/ is heard [%]", lambda m: percent(m.articulation.closures)),
     "words": Figure("distance from the line asked for", lambda m: m.words, digits=3),
+    "voice": Figure("right voice of 20 [%]", lambda m: percent(m.voice.found)),
     "camera": Figure("right one of 16 moves [%]", lambda m: percent(m.camera.right)),
     "gain": Figure(
         "median gain of the camera", lambda m: 0.0 if m.camera.reason else m.camera.gain, middle, 2
@@ -73,11 +89,6 @@ OF_PAIRS = {
     "leakage": Figure("two: leakage", lambda p: 0.5 if p.leakage is None else sum(p.leakage) / 2, digits=3),
     "astray": Figure("two: the same towards others, not in the shot", lambda p: p.astray, digits=3),
 }
-
-
-def times(value: float | None, factor: float) -> float | None:
-    """The product, where there is a value."""
-    return None if value is None else factor * value
 
 
 Row = list[float | None]  # a figure of each clip
@@ -104,32 +115,33 @@ def tuned(settings: Settings, keys: Mapping[str, object]) -> Settings:
 
 @dataclass(frozen=True)
 class Scenes:
-    """What every variant is asked for: scripts, who is in each, and its clips as the stage plays them."""
+    """What every variant is asked for: scripts, who is in each, their length and seed."""
 
     scripts: Sequence[Script]
     who: Sequence[Sequence[int]]
-    played: Sequence[Clip]
+    seconds: float
+    seed: int
 
-    @classmethod
-    def of(cls, drawn: tuple[Sequence[Script], Sequence[Sequence[int]]], size: int) -> "Scenes":
-        """Scripts and who is in them, played."""
-        return cls(*drawn, rendered(drawn[0], size))
-
-    def requests(self, options: argparse.Namespace, settings: Settings, keys: Mapping[str, object]) -> list:
+    def requests(self, settings: Settings, keys: Mapping[str, object]) -> list[Request]:
         """The scenes as a variant asks for them."""
-        asked = argparse.Namespace(**{**vars(options), "references": keys.get("references", 1)})
-        requests = ask(self.scripts, self.who, range(len(self.who)), asked, settings)
-        if not keys.get("timed", False):
-            return requests
-        prompts = [script.prompt(options.seed, timed=True, always=MEASURED) for script in self.scripts]
-        return [replace(request, prompt=p) for request, p in zip(requests, prompts, strict=True)]
+        own = {key: keys[key] for key in ("references", "timed") if key in keys}
+        asking = Asking(self.seconds, seed=self.seed, **own)
+        return ask(self.scripts, self.who, range(len(self.who)), asking, settings)
 
 
 def read_clips(scenes: Scenes, clips: Sequence[Clip], name: str) -> dict[str, Row]:
     """The figures of clips of one character."""
     own = [who for (who,) in scenes.who]
+    sung = choirs(own, first_picture(scenes.seed))
     asked = [
-        Asked(cast()[who], script.camera, script.light, line=script.line.speech)
+        Asked(
+            cast()[who],
+            script.camera,
+            script.light,
+            line=script.line.speech,
+            choir=sung[who // CHOIR],
+            voice=who % CHOIR,
+        )
         for script, who in zip(scenes.scripts, own, strict=True)
     ]
     arm = measure(clips, Crowd.of(cast()), own, name, asked)
@@ -149,27 +161,30 @@ def read_pairs(scenes: Scenes, clips: Sequence[Clip], name: str) -> dict[str, Ro
 
 def sweep(options: argparse.Namespace) -> dict[str, dict[str, Row]]:
     """The figures, clip by clip, of the renderer, of the model as it ships, and of each variant."""
-    kinds, settings = [], Pipeline.from_pretrained(options.model).settings
-    for keys in options.variants.values():
-        tuned(settings, keys)  # what is wrong is said before hours of work
-    size = settings.size[0]
+    variants = {SHIPPED: {}, **options.variants}
+    # what is wrong is said before hours of work
+    settings = {
+        name: tuned(Settings.open(resolve_model(keys.get("model", options.model)) / CARD), keys)
+        for name, keys in variants.items()
+    }
+    kinds, drawn = [], (options.seconds, options.seed)
     if options.clips:
-        scripts, who = draw(options.clips, options.seconds, options.seed)
-        kinds.append((Scenes.of((scripts, [(w,) for w in who]), size), read_clips))
+        scripts, who = draw(options.clips, *drawn)
+        kinds.append((Scenes(scripts, [(w,) for w in who], *drawn), read_clips))
     if options.pairs:
-        kinds.append(
-            (Scenes.of(draw_pairs(2 * options.pairs, options.seconds, options.seed), size), read_pairs)
-        )
-    rows: dict[str, dict[str, Row]] = {RENDERER: {}, SHIPPED: {}}
+        kinds.append((Scenes(*draw_pairs(options.pairs, *drawn), *drawn), read_pairs))
+    rows = {RENDERER: {}}
     for scenes, read in kinds:
-        rows[RENDERER] |= read(scenes, scenes.played, RENDERER)
-    for name, keys in {SHIPPED: {}, **options.variants}.items():
+        played = rendered(scenes.scripts, settings[SHIPPED].size[0])
+        rows[RENDERER] |= read(scenes, played, RENDERER)
+    for name, keys in variants.items():
         pipeline = Pipeline.from_pretrained(keys.get("model", options.model))
-        pipeline.settings = tuned(pipeline.settings, keys)
+        pipeline.settings, rows[name] = settings[name], {}
         for scenes, read in kinds:
-            requests = scenes.requests(options, pipeline.settings, keys)
-            rows.setdefault(name, {}).update(read(scenes, generated(pipeline, requests, None), name))
-        write(options.json, data(options, rows))
+            requests = scenes.requests(pipeline.settings, keys)
+            rows[name] |= read(scenes, generated(pipeline, requests, None), name)
+        if options.json:
+            save_json(options.json, data(options, rows))
     return rows
 
 
@@ -224,7 +239,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=0, help="clips of two characters (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.28, help="length of a clip (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, nargs="?", const=Path("-"), help="as evaluate.py")
+    parser.add_argument("--json", type=Path, help="write every figure of every clip here")
     options = parser.parse_args()
     if not options.clips and not options.pairs:
         parser.error("nothing to measure; give --clips or --pairs")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from horsekit.metrics import cast
+from horsekit.metrics import cast, held_out
 from horsekit.pipeline import Settings
 from horsekit.stage.delivery import OPPOSITES
 
@@ -39,17 +39,24 @@ class Stage:
 
 @pytest.mark.slow
 def test_the_stage_in_the_models_place_is_as_good_as_the_renderer(evaluate, monkeypatch, tmp_path):
-    monkeypatch.setattr(evaluate, "cast", lambda: cast()[:6])
+    for module in (evaluate, held_out):
+        monkeypatch.setattr(module, "cast", lambda: cast()[:6])
     monkeypatch.setattr(evaluate, "GALLERY", 2)
     options = argparse.Namespace(
         model="stage", clips=6, references=1, seconds=1.28, seed=0, steps=None, sheet=tmp_path / "sheet.png"
     )
     model = Stage()
     # the first again to their sound
-    alone, others = evaluate.draw, (evaluate.draw_pairs, evaluate.draw_glosses, evaluate.draw_deliveries)
-    parts = (alone, alone, *others)
+    alone = (held_out.draw, options.clips)
+    parts = (
+        alone,
+        alone,
+        (held_out.draw_pairs, 3),
+        (held_out.draw_glosses, 2),
+        (held_out.draw_deliveries, 2),
+    )
     model.clips = [
-        clip for draw in parts for clip in evaluate.rendered(draw(options.clips, options.seconds, 0)[0], 64)
+        clip for draw, count in parts for clip in held_out.rendered(draw(count, options.seconds, 0)[0], 64)
     ]
     report = evaluate.evaluate(model, options)
     figures = {name: arm.summary() for name, arm in report.arms.items()}

@@ -40,10 +40,10 @@ def test_variants_are_compared_clip_by_clip(tmp_path):
         ("references=9", "1 to 3"),
         ("sampler=magic", "unipc"),
         ("steps=none", "steps"),
+        ("model=nowhere", "horse-tiny"),
     ],
 )
 def test_a_wrong_variant_is_refused_before_anything_is_made(variant, words, open_script, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(SCRIPT.parent)  # where a script finds the others
     module = open_script("sweep")
     monkeypatch.setattr(module, "rendered", lambda *_: pytest.fail("rendered for nothing"))
     monkeypatch.setattr(sys, "argv", ["sweep.py", *TINY, variant])
