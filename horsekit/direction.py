@@ -4,26 +4,16 @@ than there is time for."""
 import re
 from itertools import combinations, permutations
 
+from horsekit.dialogue import OPPOSITE_MANNERS
 from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines, unquoted
 from horsekit.terms import OPPOSITE, camera_moves
 
 LETTERS, SIGNS = 40.0, 15.0  # that can be said in a second, of an alphabet and of CJK, by the fastest voice
 _AFTER = re.compile(r"\b(then|before|after(wards)?|and back|first|finally|next)\b", re.IGNORECASE)
-_OPPOSITE_MANNERS = (
-    (
-        r"soft(?:ly)?|quiet(?:ly)?|in a (?:soft|low|quiet) voice|under the breath",
-        r"loud(?:ly)?|in a loud voice",
-    ),
-    (r"slow(?:ly)?|at a slow pace", r"quick(?:ly)?|fast|at a fast pace|in a hurry"),
-    (
-        r"flat(?:ly)?|in a monotone|without expression",
-        r"lively|in a lively tone|with much expression|in a singsong",
-    ),
-)
 _AND = r"\s*(?:,|\band\b|\bbut\b)(?:\s*\band\b)?\s*"
 _BOTH_WAYS = [
     re.compile(rf"\b(?:{one}){_AND}(?:{other})\b", re.IGNORECASE)
-    for manners in _OPPOSITE_MANNERS
+    for manners in OPPOSITE_MANNERS
     for one, other in permutations(manners)
 ]
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")

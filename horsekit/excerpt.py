@@ -1,25 +1,6 @@
 """What a prompt says of a part of a clip: its shots, its sentences, and the words that are said in it."""
 
-from horsekit.prompt import Prompt, Shot, TimedLine, checked, quoted, sentences, timed_lines
-
-LETTERS_PER_SECOND = 14.0  # of a line without a time, said in a long clip
-LINE_START = 0.2  # seconds before the first such line, and between two
-
-
-def timed(text: str, seconds: float) -> str:
-    """The prompt with a time for every line that has none, one after another, none later than the clip's end."""
-    at = LINE_START
-    known = {line.first for line in timed_lines(text)}
-    pieces, done = [], 0
-    for first, last in quoted(text):
-        if first in known:
-            continue
-        end = min(seconds, at + (last - first) / LETTERS_PER_SECOND)
-        if at >= end:
-            break
-        pieces.append(f"{text[done : last + 1]} ({at:.2f}-{end:.2f} s)")
-        done, at = last + 1, end + LINE_START
-    return "".join(pieces) + text[done:]
+from horsekit.prompt import Prompt, Shot, TimedLine, checked, sentences, timed_lines
 
 
 def excerpt(text: str, start: float, end: float) -> str:

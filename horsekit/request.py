@@ -19,8 +19,9 @@ from horsekit.adapters.references import (
     encode_voices,
     read_references,
 )
+from horsekit.dialogue import timed
 from horsekit.direction import check_directions
-from horsekit.excerpt import excerpt, timed
+from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import DIRECTIONS, PromptError, checked, may_speak, timed_lines, without_layers
 from horsekit.sequence import Segment, audio_segment, video_segment, words_segment
@@ -195,9 +196,10 @@ def open_canvas(
         audio, heard = tokenizers.audio.encode(driving[None])[0], torch.ones_like(heard)
     spans = windows(latents, clock.latent_count(clock.frame_count(max_seconds)))
     seconds = clock.duration(frames)
-    prompt = prompt if len(spans) == 1 else timed(prompt, seconds)
     _check_lines(prompt, seconds)
     check_directions(prompt, seconds)
+    if (request.sound is None and request.film is None) or len(spans) > 1:
+        prompt = timed(prompt, seconds, begin=0.0 if request.before is None else kept.seconds)
     noise = torch.Generator().manual_seed(request.seed)
     return Canvas(
         request, prompt, video, audio, seen, heard, tuple(pictures), tuple(voices), spans, kept, noise

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # from the ground up; a module imports from its own package and from floors below its own
 FLOORS = (
     ("clock", "prompt"),
-    ("media", "excerpt", "terms"),
+    ("media", "excerpt", "dialogue", "terms"),
     ("stage", "tokenizers", "character", "direction"),
     ("sequence",),
     ("transformer", "dataset"),

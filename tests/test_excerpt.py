@@ -1,8 +1,6 @@
 """What a prompt says of a part of a clip."""
 
-import pytest
-
-from horsekit.excerpt import excerpt, timed
+from horsekit.excerpt import excerpt
 from horsekit.prompt import timed_lines
 
 LONG = 'A room. [Image 1] says: "one two three four five six" (1.0-4.0 s). The camera pans left.'
@@ -46,21 +44,3 @@ def test_shots_take_their_turns():
     text = "[00:00-00:02] A fox waves.\n[00:02-00:04] A bear bows."
     assert excerpt(text, 0, 2) == "A fox waves." and excerpt(text, 2.5, 4) == "A bear bows."
     assert excerpt(text, 1, 3) == "A fox waves. A bear bows."
-
-
-def test_lines_without_a_time_follow_one_another():
-    text = timed('She says: "good morning to you". He says: "hello". Warm light.', 6.0)
-    first, second = timed_lines(text)
-    assert text[first.first : first.last] == "good morning to you"
-    assert 0 < first.start < first.end < second.start < second.end < 6
-    assert timed(text, 6.0) == text
-
-
-@pytest.mark.parametrize("text", ["A quiet room.", LONG])
-def test_nothing_is_timed_that_is_timed_already_or_not_said(text):
-    assert timed(text, 5.0) == text
-
-
-def test_lines_for_which_no_time_is_left_stay_untimed():
-    lines = timed_lines(timed('"' + "a word " * 8 + '" and "another"', 1.0))
-    assert len(lines) == 1 and lines[0].end == 1.0

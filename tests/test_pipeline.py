@@ -9,6 +9,7 @@ import torch
 from horsekit import Pipeline
 from horsekit.flow import Guidance
 from horsekit.media import Clip, MediaError, Picture, Sound
+from horsekit.prompt import timed_lines
 from horsekit.request import OVERLAP, Request, open_canvas, windows
 from horsekit.transformer import CheckpointError
 
@@ -50,6 +51,21 @@ def canvas_of(pipeline: Pipeline, request: Request):
 def test_settings_that_no_sampler_takes_are_refused(pipeline, setting, remedy):
     with pytest.raises(ValueError, match=remedy):
         replace(pipeline.settings, **setting)
+
+
+def test_a_line_gets_its_time_unless_a_given_sound_or_picture_has_it_already(pipeline):
+    sound, film = (
+        Sound(torch.rand(9_600, 1) / 9, 16_000),
+        Clip.silent(picture().pixels[None].expand(17, -1, -1, -1)),
+    )
+    asked = {"alone": {}, "sound": {"sound": sound}, "film": {"film": film}}
+    prompts = {
+        name: canvas_of(pipeline, Request(PROMPT, [picture()], 0.68, **given)).prompt
+        for name, given in asked.items()
+    }
+    (line,) = timed_lines(prompts["alone"])
+    assert 0 < line.start < line.end <= 0.68
+    assert prompts["sound"] == prompts["film"] == PROMPT
 
 
 def test_a_clip_has_the_asked_length_and_sound_of_the_same_length(pipeline):

@@ -1,0 +1,57 @@
+"""How lines are said: the words for their manners, how long they take, and when those without a time are said."""
+
+import re
+
+from horsekit.prompt import quoted, sentences, timed_lines, unquoted
+
+SLOW = r"slow(?:ly)?|at a slow pace|drawing out the words"
+FAST = r"quick(?:ly)?|fast|at a fast pace|in a hurry"
+# pairs of manners of which a line can have one
+OPPOSITE_MANNERS = (
+    (
+        r"soft(?:ly)?|quiet(?:ly)?|in a (?:soft|low|quiet) voice|under the breath",
+        r"loud(?:ly)?|in a loud voice",
+    ),
+    (SLOW, FAST),
+    (
+        r"flat(?:ly)?|in a monotone|without expression",
+        r"lively|in a lively tone|with much expression|in a singsong",
+    ),
+)
+# in a second, as the stage's voices say the stage's lines: signs of Han, of Hangul, of kana, and letters of all others
+_SIGNS = {r"[\u3400-\u9fff]": 4.2, r"[\uac00-\ud7af]": 5.9, r"[\u3040-\u30ff]": 8.2}
+_LETTERS = 15.6
+_PACES = {SLOW: 0.6, FAST: 1.2}
+_START = 0.13  # seconds before the first line
+_PAUSE = 0.2  # seconds between two
+_LEAST = 0.05  # seconds
+
+
+def timed(text: str, seconds: float, begin: float = 0.0) -> str:
+    """The prompt with a time for every line that has none, one after another, from `begin` on and up to `seconds`.
+
+    Each takes as long as it takes to say it, as far as its letters and its manner tell.
+    """
+    at = begin + _START
+    known = {line.first for line in timed_lines(text)}
+    pieces, done = [], 0
+    for first, last in quoted(text):
+        if first in known:
+            continue
+        words = text[first - 1 : last + 1]
+        sentence = next((s for s in sentences(text) if words in s), words)
+        end = min(seconds, at + spoken_seconds(words[1:-1], unquoted(sentence)))
+        if end - at < _LEAST:
+            break
+        pieces.append(f"{text[done : last + 1]} ({at:.2f}-{end:.2f} s)")
+        done, at = last + 1, end + _PAUSE
+    return "".join(pieces) + text[done:]
+
+
+def spoken_seconds(words: str, manner: str = "") -> float:
+    """About how long it takes to say some words, in a manner as a prompt names it."""
+    counts = [(len(re.findall(signs, words)), rate) for signs, rate in _SIGNS.items()]
+    letters = len(words) - sum(count for count, _ in counts)
+    plainly = letters / _LETTERS + sum(count / rate for count, rate in counts)
+    paces = [pace for told, pace in _PACES.items() if re.search(rf"\b(?:{told})\b", manner, re.IGNORECASE)]
+    return plainly / (paces[0] if paces else 1.0)

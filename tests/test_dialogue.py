@@ -1,0 +1,56 @@
+"""Lines get the time that it takes to say them."""
+
+import pytest
+
+from horsekit.dialogue import spoken_seconds, timed
+from horsekit.prompt import timed_lines
+from horsekit.stage import Script
+from horsekit.stage.speech import LANGUAGES
+
+LONG = 'A room. [Image 1] says: "one two three four five six" (1.0-4.0 s). The camera pans left.'
+
+
+def times(text: str) -> tuple[float, float]:
+    (line,) = timed_lines(text)
+    return line.start, line.end
+
+
+def test_lines_without_a_time_follow_one_another():
+    text = timed('She says: "good morning to you". He says: "hello". Warm light.', 6.0)
+    first, second = timed_lines(text)
+    assert text[first.first : first.last] == "good morning to you"
+    assert 0 < first.start < first.end < second.start < second.end < 6
+    assert timed(text, 6.0) == text
+
+
+@pytest.mark.parametrize("text", ["A quiet room.", LONG])
+def test_nothing_is_timed_that_is_timed_already_or_not_said(text):
+    assert timed(text, 5.0) == text
+
+
+def test_lines_for_which_no_time_is_left_stay_untimed():
+    lines = timed_lines(timed('"' + "a word " * 8 + '" and "another"', 1.0))
+    assert len(lines) == 1 and lines[0].end == 1.0
+
+
+def test_what_goes_on_from_a_clip_is_said_after_it():
+    start, end = times(timed('She says: "good morning".', 4.0, begin=2.0))
+    assert 2 < start < end < 4
+
+
+def test_a_slow_line_takes_longer_and_a_fast_one_less_whatever_the_camera_does():
+    prompt = '[Image 1] says{}: "good morning". The camera pans left slowly.'
+    slow, plain, fast = (
+        end - start
+        for start, end in (times(timed(prompt.format(how), 9.0)) for how in (" slowly", "", " in a hurry"))
+    )
+    assert slow > 1.4 * plain and fast < 0.9 * plain
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_line_takes_as_long_as_a_voice_takes_in_any_language(language):
+    ratios = []
+    for seed in range(12):
+        line = Script.draw(seed, "held_out", 2.56, language=language, speaking=True, delivery="plain").line
+        ratios.append(spoken_seconds(line.text) / (line.speech.end - line.speech.start))
+    assert 0.75 < sum(ratios) / len(ratios) < 1.35
