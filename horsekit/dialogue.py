@@ -2,7 +2,7 @@
 
 import re
 
-from horsekit.prompt import quoted, sentences, timed_lines, unquoted
+from horsekit.prompt import Prompt, quoted, sentences, timed_lines, unquoted
 
 SLOW = r"slow(?:ly)?|at a slow pace|drawing out the words"
 FAST = r"quick(?:ly)?|fast|at a fast pace|in a hurry"
@@ -30,19 +30,25 @@ _LEAST = 0.05  # seconds
 def timed(text: str, seconds: float, begin: float = 0.0) -> str:
     """The prompt with a time for every line that has none, one after another, from `begin` on and up to `seconds`.
 
-    Each takes as long as it takes to say it, as far as its letters and its manner tell.
+    Each takes as long as it takes to say it, as far as its letters and its manner tell, keeps to the time of its shot
+    and ends before a later line whose time is given; a line for which nothing is left stays without one.
     """
-    at = begin + _START
-    known = {line.first for line in timed_lines(text)}
-    pieces, done = [], 0
-    for first, last in quoted(text):
-        if first in known:
+    lines, given = quoted(text), {line.first: line for line in timed_lines(text)}
+    shots = Prompt.parse(text).shots
+    at, pieces, done = begin + _START, [], 0
+    for number, (first, last) in enumerate(lines):
+        if first in given:
+            at = max(at, given[first].end + _PAUSE)
             continue
         words = text[first - 1 : last + 1]
+        until = min([seconds, *(given[later].start for later, _ in lines[number:] if later in given)])
+        shot = next((s for s in shots if s.start is not None and words in s.text()), None)
+        if shot is not None:
+            at, until = max(at, shot.start + _START), min(until, shot.end)
         sentence = next((s for s in sentences(text) if words in s), words)
-        end = min(seconds, at + spoken_seconds(words[1:-1], unquoted(sentence)))
+        end = min(until, at + spoken_seconds(words[1:-1], unquoted(sentence)))
         if end - at < _LEAST:
-            break
+            continue
         pieces.append(f"{text[done : last + 1]} ({at:.2f}-{end:.2f} s)")
         done, at = last + 1, end + _PAUSE
     return "".join(pieces) + text[done:]

@@ -33,6 +33,18 @@ def test_lines_for_which_no_time_is_left_stay_untimed():
     assert len(lines) == 1 and lines[0].end == 1.0
 
 
+def test_a_line_keeps_clear_of_those_that_have_their_time():
+    text = 'She says: "good morning". He says: "hello" (1.5-2.0 s). She says: "and good night".'
+    first, second, third = timed_lines(timed(text, 6.0))
+    assert first.end <= second.start == 1.5 and second.end == 2.0 < third.start
+
+
+def test_a_line_is_said_in_its_shot():
+    text = '[00:00-00:02] A fox waves.\n[00:02-00:04] The fox says: "good morning".'
+    start, end = times(timed(text, 4.0))
+    assert 2 < start < end < 4
+
+
 def test_what_goes_on_from_a_clip_is_said_after_it():
     start, end = times(timed('She says: "good morning".', 4.0, begin=2.0))
     assert 2 < start < end < 4
