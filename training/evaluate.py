@@ -23,7 +23,6 @@ from horsekit.character import BrandCharacter
 from horsekit.engine.export import adapters_of
 from horsekit.media import Clip, Picture, contact_sheet
 from horsekit.metrics import (
-    Asked,
     Crowd,
     Report,
     binding_of,
@@ -33,13 +32,13 @@ from horsekit.metrics import (
     gloss_order,
     measure,
 )
-from horsekit.metrics.embedding import embed
 from horsekit.metrics.held_out import (
     CHOIR,
     Asking,
     ask,
     bystanders,
     choirs,
+    directed,
     draw,
     draw_deliveries,
     draw_glosses,
@@ -49,13 +48,14 @@ from horsekit.metrics.held_out import (
     known_voice,
     pictures,
     play,
+    sides,
 )
 from horsekit.metrics.output import save_json
 from horsekit.metrics.ranking import Ranking, rank
 from horsekit.metrics.voice import Choir
 from horsekit.pipeline import Pipeline
 from horsekit.request import Request
-from horsekit.stage import GLOSS, portrait_light
+from horsekit.stage import GLOSS
 
 GALLERY = 3  # pictures by which each character is known in retrieval by pictures
 COLUMNS, ROWS = 6, 12  # frames of a clip and clips on the sheet
@@ -95,18 +95,7 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
         sheet(requests, truth, made).save(options.sheet)
     others = [(w + 1 + index % (len(cast()) - 1)) % len(cast()) for index, w in enumerate(who)]
     sung = choirs(who, first)
-    asked = [
-        Asked(
-            cast()[w],
-            script.camera,
-            script.light,
-            portrait_light(first + 100 * w),
-            script.line.speech,
-            sung[w // CHOIR],
-            w % CHOIR,
-        )
-        for script, w in zip(scripts, who, strict=True)
-    ]
+    asked = directed(scripts, who, sung, first)
     elsewhere = [
         # the sound is another's already
         replace(other, character=own.character, line=own.line, choir=own.choir, voice=own.voice)
@@ -146,17 +135,14 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[
     """Clips of two characters in every arm: who is on which side (`pairs`), and whose voice is heard (`duets`)."""
     scripts, pairs = draw_pairs(max(2, options.clips // 2), options.seconds, options.seed)
     requests = ask(scripts, pairs, range(len(pairs)), asking(options), pipeline.settings)
-    sides = [
-        [embed(cast()[w]) for w in (pair[::-1] if script.mirrored else pair)]
-        for script, pair in zip(scripts, pairs, strict=True)
-    ]
+    ends = [sides(script, pair) for script, pair in zip(scripts, pairs, strict=True)]
     takes = play(pipeline, scripts, requests, options.steps)
     voices = [[known_voice(w, first_picture(options.seed)) for w in pair] for pair in pairs]
     duos = [(Choir.of(of), s.speaker) if s.line else None for of, s in zip(voices, scripts, strict=True)]
     strangers = [bystanders(pair) for pair in pairs]
-    arms = {name: (clips, sides, strangers, duos) for name, clips in takes.items()}
+    arms = {name: (clips, ends, strangers, duos) for name, clips in takes.items()}
     others = [duo and (duo[0], 1 - duo[1]) for duo in duos]
-    arms["shuffled"] = (takes["model"], [*sides[1:], sides[0]], [*strangers[1:], strangers[0]], others)
+    arms["shuffled"] = (takes["model"], [*ends[1:], ends[0]], [*strangers[1:], strangers[0]], others)
     return {
         name: {
             "pairs": tuple(

@@ -19,22 +19,23 @@ from tqdm.auto import tqdm
 
 from horsekit.flow.guidance import Guidance
 from horsekit.media import Clip
-from horsekit.metrics import Asked, Binding, Crowd, Interval, Measures, binding_of, bootstrap, cast, measure
-from horsekit.metrics.embedding import embed
+from horsekit.metrics import Binding, Crowd, Interval, Measures, binding_of, bootstrap, cast, measure
 from horsekit.metrics.held_out import (
-    CHOIR,
     Asking,
     ask,
     bystanders,
     choirs,
+    directed,
     draw,
     draw_pairs,
     first_picture,
     generated,
     rendered,
+    sides,
 )
 from horsekit.metrics.identity import CHANCE
 from horsekit.metrics.output import aligned, save_json
+from horsekit.metrics.statistics import middle
 from horsekit.pipeline import CARD, Pipeline, Settings, resolve_model
 from horsekit.request import Request
 from horsekit.stage import Script
@@ -43,11 +44,6 @@ PICTURES = (1, 2, 3)
 RENDERER, SHIPPED = "renderer", "as it ships"
 SAMPLER = {f.name for f in fields(Settings)} - {"size", "max_seconds", "guidance"}
 KEYS = {*SAMPLER, *(f"guidance.{f.name}" for f in fields(Guidance)), "references", "timed", "model"}
-
-
-def middle(rows: torch.Tensor) -> torch.Tensor:
-    """Medians over clips."""
-    return rows.quantile(0.5, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -132,18 +128,8 @@ class Scenes:
 def read_clips(scenes: Scenes, clips: Sequence[Clip], name: str) -> dict[str, Row]:
     """The figures of clips of one character."""
     own = [who for (who,) in scenes.who]
-    sung = choirs(own, first_picture(scenes.seed))
-    asked = [
-        Asked(
-            cast()[who],
-            script.camera,
-            script.light,
-            line=script.line.speech,
-            choir=sung[who // CHOIR],
-            voice=who % CHOIR,
-        )
-        for script, who in zip(scenes.scripts, own, strict=True)
-    ]
+    first = first_picture(scenes.seed)
+    asked = directed(scenes.scripts, own, choirs(own, first), first)
     arm = measure(clips, Crowd.of(cast()), own, name, asked)
     return {key: [figure.read(one) for one in arm.clips] for key, figure in OF_CLIPS.items()}
 
@@ -154,8 +140,7 @@ def read_pairs(scenes: Scenes, clips: Sequence[Clip], name: str) -> dict[str, Ro
     for script, pair, clip in zip(
         scenes.scripts, scenes.who, tqdm(clips, desc=name, unit="clip"), strict=True
     ):
-        sides = [embed(cast()[who]) for who in (pair[::-1] if script.mirrored else pair)]
-        found.append(binding_of(clip, *sides, bystanders(pair)))
+        found.append(binding_of(clip, *sides(script, pair), bystanders(pair)))
     return {key: [figure.read(one) for one in found] for key, figure in OF_PAIRS.items()}
 
 

@@ -3,7 +3,7 @@
 Everybody in them is of the cast of 100, whom no model saw; who is said by their numbers.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,10 +14,11 @@ from horsekit.dataset.stage import VOICE_SECONDS
 from horsekit.media import Clip, Picture, Sound
 from horsekit.metrics.embedding import embed
 from horsekit.metrics.identity import cast
+from horsekit.metrics.measure import Asked
 from horsekit.metrics.voice import Choir
 from horsekit.pipeline import Pipeline, Settings
 from horsekit.request import Request
-from horsekit.stage import GLOSS, Script, portrait, stage_batch
+from horsekit.stage import GLOSS, Script, portrait, portrait_light, stage_batch
 from horsekit.stage.delivery import OPPOSITES
 from horsekit.stage.script import voice_sample
 from horsekit.stage.speech import SAMPLE_RATE
@@ -107,6 +108,29 @@ def choirs(who: Sequence[int], first: int) -> dict[int, Choir]:
 def known_voice(who: int, first: int) -> Sound:
     """What a voice of the cast is known by; other lines than are handed to the model."""
     return speech_of(who, first + 100 * who + 99, CHOIR_SECONDS)
+
+
+def directed(
+    scripts: Sequence[Script], who: Sequence[int], sung: Mapping[int, Choir], first: int
+) -> list[Asked]:
+    """What clips of one character each should show and sound like. sung: of choirs; first: of first_picture."""
+    return [
+        Asked(
+            cast()[w],
+            script.camera,
+            script.light,
+            portrait_light(first + 100 * w),
+            script.line.speech,
+            sung[w // CHOIR],
+            w % CHOIR,
+        )
+        for script, w in zip(scripts, who, strict=True)
+    ]
+
+
+def sides(script: Script, pair: Sequence[int]) -> list[Tensor]:
+    """Who of two should stand on the left and who on the right, points [E]."""
+    return [embed(cast()[w]) for w in (pair[::-1] if script.mirrored else pair)]
 
 
 def bystanders(pair: Sequence[int]) -> list[Tensor]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit.media import Clip
@@ -19,7 +18,7 @@ from horsekit.metrics.delivery import Contrast
 from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, Identity, identity_of
 from horsekit.metrics.light import LightScore, light_of, light_score, specular_ratio
 from horsekit.metrics.reader import Reading, trained
-from horsekit.metrics.statistics import Interval, bootstrap, spearman
+from horsekit.metrics.statistics import Interval, bootstrap, middle, spearman
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
 from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.voice import Choir, VoiceMatch
@@ -184,8 +183,8 @@ class Arm:
             "abs_offset": bootstrap([abs(s.offset) for s in when if s.usable]),
             "abs_offset_all": bootstrap(offsets),
             "p95_offset": bootstrap(offsets, lambda rows: rows.quantile(0.95, dim=-1)),
-            "slope": bootstrap(_known(s.slope for s in when), _middle),
-            "jitter": bootstrap(_known(s.jitter for s in when), _middle),
+            "slope": bootstrap(_known(s.slope for s in when), middle),
+            "jitter": bootstrap(_known(s.jitter for s in when), middle),
             "peak": bootstrap(_known(s.peak for s in when)),
             "closures": bootstrap([100.0 * v for v in _known(s.closures for s in said)]),
             "shapes": bootstrap([100.0 * s.shapes for s in said]),
@@ -214,7 +213,7 @@ class Arm:
         return {
             "camera": bootstrap([100.0 * s.right for s in scores]),
             "camera_speed": bootstrap(speeds),
-            "camera_gain": bootstrap([s.gain or 0.0 for s in moved], _middle),
+            "camera_gain": bootstrap([s.gain or 0.0 for s in moved], middle),
             "camera_rotation": bootstrap(_known(s.rotation for s in moved)),
             "camera_translation": bootstrap([100 * t for t in _known(s.translation for s in moved)]),
             "camera_lag": bootstrap([1000 * t for t in _known(s.lag for s in moved)]),
@@ -224,9 +223,9 @@ class Arm:
         scores = [m.light for m in self.clips if m.light is not None]
         return {
             "light": bootstrap([100.0 * s.right for s in scores]),
-            "light_angle": bootstrap([180.0 if s.angle is None else s.angle for s in scores], _middle),
-            "light_stops": bootstrap([abs(v) for v in _known(s.stops for s in scores)], _middle),
-            "light_colour": bootstrap(_known(s.colour for s in scores), _middle),
+            "light_angle": bootstrap([180.0 if s.angle is None else s.angle for s in scores], middle),
+            "light_stops": bootstrap([abs(v) for v in _known(s.stops for s in scores)], middle),
+            "light_colour": bootstrap(_known(s.colour for s in scores), middle),
             "copied": bootstrap(_known(m.copied for m in self.clips)),
         }
 
@@ -346,7 +345,3 @@ def _directed(clip: Clip, mouth: MouthTrace, asked: Asked) -> dict:
 
 def _known(values) -> list[float]:
     return [value for value in values if value is not None]
-
-
-def _middle(rows: Tensor) -> Tensor:
-    return rows.quantile(0.5, dim=-1)

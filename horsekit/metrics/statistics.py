@@ -40,6 +40,11 @@ def median(values: Tensor) -> float:
     return values.double().quantile(0.5).item()
 
 
+def middle(rows: Tensor) -> Tensor:
+    """The median of each row [R, C], as a figure for bootstrap."""
+    return rows.quantile(0.5, dim=-1)
+
+
 def spearman(first: Tensor, second: Tensor) -> float:
     """Rank correlation of two [N], ties at their mean rank; 0 where one of them does not vary."""
     a, b = (_ranks(x) for x in (first, second))
