@@ -61,7 +61,7 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if parameter.ndim == 2 and not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.1)
         save_transformer(model, folder / "transformer")
-        VideoTokenizer(dim=8, width=16, blocks=1).save_pretrained(folder / "video")
+        VideoTokenizer(dim=8, width=16, blocks=1, widths=(16, 16, 16)).save_pretrained(folder / "video")
         AudioTokenizer(dim=4, bands=16, width=16, blocks=1).save_pretrained(folder / "audio")
     text.save_pretrained(folder / "text")
     card = {

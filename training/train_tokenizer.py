@@ -4,7 +4,7 @@
 
 A first run makes what `encode` depends on, merges of text and principal components of pictures and sound. This and
 every later run then trains the decoder's refiner, from the weights in --out, so that cached latents stay good;
-`--afresh` begins again.
+`--encoder` trains what a video's encoder adds to its components as well, and `--afresh` begins again.
 """
 
 import argparse
@@ -37,12 +37,14 @@ GROUPS = 5  # in a row, for a decoder that remembers to learn from
 LIPS_WEIGHT = 4.0
 PHASE_WEIGHT = 0.3
 SHARPNESS_WEIGHT = 0.5
-LATENT_NOISE = 0.3  # at most, in units of their deviation: a decoder must bear latents that a model made
+# at most, in units of their deviation: a decoder must bear latents that a model made, an encoder must not whisper
+LATENT_NOISE, ENCODER_NOISE = 0.3, 0.1
+NEAR_WEIGHT = 0.02  # of how far an encoder that learns moves latents away from the components
 WARMUP, SAVE_MINUTES = 100, 3.0
 
 Media = Tensor | tuple[Tensor, Tensor]  # waveforms, or clips and their lips
 Draw = Callable[[Media, int, torch.Generator], Media]
-Loss = Callable[[LatentTokenizer, Media, torch.Generator], Tensor]
+Loss = Callable[[LatentTokenizer, Media, torch.Generator, float], Tensor]
 
 
 def scripts(count: int, split: str) -> Iterator[Script]:
@@ -121,22 +123,25 @@ def some_clips(media: tuple[Tensor, Tensor], count: int, generator: torch.Genera
     return pieces, lips
 
 
-@torch.no_grad()
-def noisy_latents(tokenizer: LatentTokenizer, media: Tensor, generator: torch.Generator) -> Tensor:
-    """What is encoded of the media, each with noise of a strength of its own, up to LATENT_NOISE."""
-    latents = tokenizer.encode(media)
-    strength = LATENT_NOISE * torch.rand(len(latents), *[1] * (latents.ndim - 1), generator=generator)
+def noisy(latents: Tensor, generator: torch.Generator, noise: float) -> Tensor:
+    """Latents, each clip's with noise of a strength of its own, up to `noise`."""
+    strength = noise * torch.rand(len(latents), *[1] * (latents.ndim - 1), generator=generator)
     return latents + strength * torch.randn(latents.shape, generator=generator)
 
 
-def video_loss(tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+def video_loss(
+    tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generator: torch.Generator, noise: float
+) -> Tensor:
     """Pixels (L1 and squared), neighbours' differences, pixels at half size, and sharpness, from noisy latents.
 
-    Lips count for more, since they are a hundredth of the picture, and all of it that has to be in time.
+    Lips count for more, since they are a hundredth of the picture, and all of it that has to be in time. An encoder
+    that learns stays near the components, so that a model that knows those can go on.
     """
     clip, lips = piece
-    made = tokenizer.decode_pixels(noisy_latents(tokenizer, clip, generator))
     true = clip / 127.5 - 1
+    latents = tokenizer.encode(clip)
+    moved = latents / tokenizer.spread - tokenizer.components(true)
+    made = tokenizer.decode_pixels(noisy(latents, generator, noise))
     error = made - true
     halved = F.avg_pool2d(error.flatten(0, 1).permute(0, 3, 1, 2), 2)
     weight = 1 + LIPS_WEIGHT * lips[..., None]
@@ -146,6 +151,7 @@ def video_loss(tokenizer: VideoTokenizer, piece: tuple[Tensor, Tensor], generato
         + 0.5 * halved.abs().mean()
         + SHARPNESS_WEIGHT
         * sum((a - b).abs().mean() for a, b in zip(contrasts(made), contrasts(true), strict=True))
+        + NEAR_WEIGHT * moved.square().mean()
     )
 
 
@@ -173,11 +179,13 @@ def some_sounds(waveforms: Tensor, count: int, generator: torch.Generator) -> Te
     return waveforms[torch.randint(len(waveforms), (count,), generator=generator)]
 
 
-def audio_loss(tokenizer: AudioTokenizer, waveform: Tensor, generator: torch.Generator) -> Tensor:
+def audio_loss(
+    tokenizer: AudioTokenizer, waveform: Tensor, generator: torch.Generator, noise: float
+) -> Tensor:
     """L1 of log magnitudes, and of magnitudes, and how far phases turn otherwise, from noisy latents."""
     spectra = spectrum(waveform, tokenizer.window)
     true = (spectra.abs() + FLOOR).log()
-    made, slopes = tokenizer.log_spectra(noisy_latents(tokenizer, waveform, generator))
+    made, slopes = tokenizer.log_spectra(noisy(tokenizer.encode(waveform), generator, noise))
     turned = sum(unlike(spectra, slope, axis) for axis, slope in enumerate(slopes, 1))
     return (made - true).abs().mean() + 20 * (made.exp() - true.exp()).abs().mean() + PHASE_WEIGHT * turned
 
@@ -207,10 +215,15 @@ def refine(
     judge: Callable[[], dict[str, float]],
     options: argparse.Namespace,
 ) -> None:
-    """Train the refiner for options.minutes; the rate falls to 0 over the second half. Weights are saved on the way."""
+    """Train the refiner, and with --encoder the encoder, for options.minutes; the rate falls to 0 over the second half.
+
+    Weights are saved on the way.
+    """
     keep_freed_memory()
     generator = torch.Generator().manual_seed(int(time.time()))
-    parameters = list(tokenizer.refiner.parameters())
+    learning = tokenizer if options.encoder else tokenizer.refiner
+    parameters = list(learning.requires_grad_().parameters())
+    noise = ENCODER_NOISE if options.encoder else LATENT_NOISE
     optimizer, half = optimizer_of(parameters, options.lr), fast_bf16(torch.device("cpu"))
     folder, log = options.out / options.modality, options.out.parent / f"{options.modality}.jsonl"
     log = options.log or log
@@ -222,7 +235,7 @@ def refine(
             for group in optimizer.param_groups:
                 group["lr"] = options.lr * min(1, (step + 1) / WARMUP, 2 * (1 - used))
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                value = loss(tokenizer, draw(media, count, generator), generator)
+                value = loss(tokenizer, draw(media, count, generator), generator, noise)
             optimizer.zero_grad()
             value.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -267,6 +280,9 @@ def main() -> None:
         "--afresh", action="store_true", help="fit anew what encode depends on; cached latents go stale"
     )
     parser.add_argument(
+        "--encoder", action="store_true", help="let a video's encoder learn too; cached latents go stale"
+    )
+    parser.add_argument(
         "--clips", type=int, default=2048, help="rendered for training (default: %(default)s)"
     )
     parser.add_argument("--size", type=int, default=64, help="pixels a side (default: %(default)s)")
@@ -280,6 +296,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.size < 64 or options.size % 16:
         parser.error(f"--size is {options.size}; give a multiple of 16 pixels, 64 or more")
+    if options.encoder and options.modality != "video":
+        parser.error(f"--encoder is for video; the encoder of {options.modality} has nothing to learn")
     if options.modality == "text" and not options.afresh and (options.out / "text" / FILE).exists():
         parser.error(f"{options.out / 'text'} is trained already, and other ids break a model; choose --out")
     train_text(options) if options.modality == "text" else train_latent(options)

@@ -101,7 +101,10 @@ class LatentTokenizer(nn.Module, ABC):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:
-        """Read what save_pretrained wrote. Errors: ValueError naming the file that is missing or foreign."""
+        """Read what save_pretrained wrote; nothing of it learns until it is told to.
+
+        Errors: ValueError naming the file that is missing or foreign.
+        """
         folder = Path(folder)
         for name in (CONFIG, WEIGHTS):
             if not (folder / name).is_file():
@@ -118,7 +121,7 @@ class LatentTokenizer(nn.Module, ABC):
                 f"{folder / WEIGHTS} differs in {sorted(set(state) ^ set(wanted))[:4]}; write it again"
             )
         tokenizer.load_state_dict({key: tensor.to(wanted[key].dtype) for key, tensor in state.items()})
-        return tokenizer.eval()
+        return tokenizer.eval().requires_grad_(False)
 
     @property
     def digest(self) -> str:

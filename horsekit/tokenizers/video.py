@@ -1,83 +1,26 @@
-"""Video and pictures: principal components of space-time patches, and a learned refiner behind them.
+"""Video and pictures: principal components of space-time patches, what they miss, and a learned refiner behind.
 
 B clips, F frames, T latent frames, g frames of a group, h w latent grid, p patch size, C channels, R RGB
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from horsekit import clock
+from horsekit.tokenizers.cells import CELL, GROUP, Analyser, Refiner
 from horsekit.tokenizers.linear import PatchBasis
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec, require_finite
 from horsekit.tokenizers.streaming import StepStream, Stream
-
-GROUP = clock.FRAMES_PER_LATENT
-CELL = 4  # pixels
-
-
-class Block(nn.Module):
-    """A residual pair of convolutions, 3×3 and 1×1; starts as the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(width, width, 3, padding=1)
-        self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(F.gelu(self.mix(x)))
-
-
-class Refiner(nn.Module):
-    """Corrects groups of decoded frames [B, T, 4·R, H, W] by their neighbours and by the groups before them.
-
-    A first frame has as many channels to itself as the four frames of a group, so that what it shows is worth
-    remembering: each group is refined beside what was noted of the last one. It works on cells of 4×4 pixels and four
-    frames, and once on cells of 8×8: wide cells on a coarse grid are what a CPU computes fastest. Starts at zero.
-    """
-
-    def __init__(self, width: int, coarse: int, blocks: int) -> None:
-        super().__init__()
-        cell = 3 * GROUP * CELL**2
-        self.enter = nn.Conv2d(cell, width, 1)
-        self.recall = nn.Conv2d(width, width, 1, bias=False)
-        self.before = nn.Sequential(*(Block(width) for _ in range(blocks)))
-        self.around = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(4 * width, coarse, 1),
-            Block(coarse),
-            nn.Conv2d(coarse, 4 * width, 1),
-            nn.PixelShuffle(2),
-        )
-        self.after = nn.Sequential(*(Block(width) for _ in range(blocks)))
-        self.leave = nn.Conv2d(width, cell, 1)
-        for zero in (self.recall.weight, self.leave.weight, self.leave.bias):
-            nn.init.zeros_(zero)
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, groups: Tensor, noted: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The groups refined, and what is noted of the last of them, to go on from."""
-        cells = F.pixel_unshuffle(groups.flatten(0, 1), CELL).contiguous(memory_format=torch.channels_last)
-        entered = self.enter(cells).unflatten(0, groups.shape[:2])
-        made = []
-        for x in entered.unbind(1):
-            x = self.before(x if noted is None else x + self.recall(noted))
-            x = self.after(x + self.around(x))
-            made.append(x)
-            noted = x.tanh()  # bounded, however long a clip is
-        change = self.leave(torch.stack(made, dim=1).flatten(0, 1)).float()
-        return groups + F.pixel_shuffle(change, CELL).unflatten(0, groups.shape[:2]), noted
 
 
 class VideoTokenizer(LatentTokenizer):
     """4 frames × 16 × 16 pixels to one latent; the first frame alone, so a picture is a clip of one frame."""
 
-    kind = "linear-video"
+    kind = "cell-video"
     encoder_past = 0
     decoder_reach = (None, 0)
 
@@ -88,18 +31,25 @@ class VideoTokenizer(LatentTokenizer):
         width: int = 112,
         coarse: int = 144,
         blocks: int = 2,
+        widths: Sequence[int] = (96, 160, 224),
         balance: float = 0.75,
     ) -> None:
         super().__init__()
+        if len(widths) < 2 or CELL * 2 ** (len(widths) - 1) != patch:
+            raise ValueError(
+                f"{len(widths)} widths for patches of {patch}; give one for each of 4, 8, .. pixels"
+            )
         self.arguments = {
-            "dim": dim, "patch": patch, "width": width, "coarse": coarse, "blocks": blocks, "balance": balance,
+            "dim": dim, "patch": patch, "width": width, "coarse": coarse, "blocks": blocks, "widths": list(widths),
+            "balance": balance,
         }  # fmt: skip
         rate = Fraction(clock.FRAMES_PER_SECOND, GROUP)
-        self.spec = TokenizerSpec("linear-video", "video", dim, rate, (GROUP, patch, patch))
+        self.spec = TokenizerSpec("cell-video", "video", dim, rate, (GROUP, patch, patch))
         self.patch = patch
         self.first = PatchBasis(3 * patch**2, dim)
         self.later = PatchBasis(3 * GROUP * patch**2, dim)
-        self.refiner = Refiner(width, coarse, blocks)
+        self.analyser = Analyser(dim, tuple(widths))
+        self.refiner = Refiner(dim, tuple(widths), width, coarse, blocks)
 
     @torch.no_grad()
     def fit(self, frames: Tensor, groups: Tensor) -> tuple[float, float]:
@@ -132,9 +82,21 @@ class VideoTokenizer(LatentTokenizer):
         clock.latent_count(frames)
         if height % self.patch or width % self.patch:
             raise ValueError(f"frames of {width}×{height}; both sides must be multiples of {self.patch}")
-        first, later = self.to_patches(media.to(self.first.basis.dtype) / 127.5 - 1)
-        return torch.cat([self.first.encode(first), self.later.encode(later)], dim=1) * self.spread
+        pixels = media.to(self.first.basis.dtype) / 127.5 - 1
+        return (self.components(pixels) + self.beyond(pixels)) * self.spread
 
+    def components(self, pixels: Tensor) -> Tensor:
+        """The patches' components [B, T, h, w, C] of pixels [B, F, H, W, R] from −1 to 1, each of deviation 1."""
+        first, later = self.to_patches(pixels)
+        return torch.cat([self.first.encode(first), self.later.encode(later)], dim=1)
+
+    def beyond(self, pixels: Tensor) -> Tensor:
+        """What the analyser adds to them; a first frame is taken for a group that stands still."""
+        held = torch.cat([pixels[:, :1].expand(-1, GROUP - 1, -1, -1, -1), pixels], dim=1)
+        groups = rearrange(held, "B (T g) H W R -> (B T) (g R) H W", g=GROUP)
+        return rearrange(self.analyser(groups), "(B T) C h w -> B T h w C", B=len(pixels))
+
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, T, h, w, C] to frames [B, F, H, W, R] uint8. Errors: ValueError for NaN."""
         return _to_bytes(self.decode_pixels(latents))
@@ -147,6 +109,7 @@ class VideoTokenizer(LatentTokenizer):
         """Decode latents as they come, remembering what was noted of the last one."""
         noted = None
 
+        @torch.no_grad()
         def convert(latent: Tensor) -> Tensor:
             nonlocal noted
             opening = noted is None
@@ -159,7 +122,11 @@ class VideoTokenizer(LatentTokenizer):
         """Four frames to a latent, the first frame of a clip four times, and what is noted to go on from."""
         require_finite(latents, "latent")
         groups = self._linear(latents, opening=noted is None)
-        refined, noted = self.refiner(rearrange(groups, "B T g H W R -> B T (g R) H W"), noted)
+        refined, noted = self.refiner(
+            rearrange(groups, "B T g H W R -> B T (g R) H W"),
+            rearrange(latents, "B T h w C -> B T C h w"),
+            noted,
+        )
         return rearrange(refined, "B T (g R) H W -> B (T g) H W R", g=GROUP), noted
 
     def _linear(self, latents: Tensor, opening: bool) -> Tensor:
@@ -187,8 +154,8 @@ class VideoTokenizer(LatentTokenizer):
         return clock.video_intervals(count, origin)
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The bases and the balance; the refiner may be trained further without making caches stale."""
-        bases = {k: v for k, v in self.state_dict().items() if k.startswith(("first.", "later."))}
+        """All but the refiner, which may be trained further without making caches stale."""
+        bases = {k: v for k, v in self.state_dict().items() if not k.startswith("refiner.")}
         # not the spread itself, whose last bits are the processor's
         return {**bases, "balance": torch.tensor(self.arguments["balance"])}
 

@@ -94,6 +94,6 @@ def test_latents_of_another_kind_are_not_mixed_in(tmp_path):
         build(StagePlan(tmp_path, TOKENIZERS, clips=1, stills=True, size=32), workers=1)
     tokenizers = load_tokenizers(TOKENIZERS)
     check_plan(tmp_path, tokenizers, 64, 1.28)
-    other = replace(tokenizers, video=VideoTokenizer(dim=8, width=16, blocks=1))
+    other = replace(tokenizers, video=VideoTokenizer(dim=8, width=16, blocks=1, widths=(16, 16, 16)))
     with pytest.raises(ValueError, match="latents of another kind"):
         check_plan(tmp_path, other, 64, 1.28)

@@ -40,7 +40,9 @@ def test_principal_components_are_whitened():
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_channels_that_carry_more_are_larger_by_the_balance(balance):
-    tokenizer = VideoTokenizer(dim=24, patch=8, width=16, coarse=16, blocks=1, balance=balance)
+    tokenizer = VideoTokenizer(
+        dim=24, patch=8, width=16, coarse=16, blocks=1, widths=(16, 16), balance=balance
+    )
     patches = torch.rand(2000, 192) * 2 - 1
     patches[:, :40] *= 5
     tokenizer.first.fit(patches)

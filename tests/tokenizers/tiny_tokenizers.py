@@ -15,12 +15,13 @@ WAN = {
 
 def video() -> VideoTokenizer:
     torch.manual_seed(0)
-    tokenizer = VideoTokenizer(dim=24, patch=8, width=16, coarse=16, blocks=1)
+    tokenizer = VideoTokenizer(dim=24, patch=8, width=16, coarse=16, blocks=1, widths=(16, 16))
     frames, change = torch.rand(2000, 192) * 2 - 1, torch.rand(2000, 768) - 0.5
     tokenizer.fit(frames, frames.repeat(1, 4) + change)
-    # fresh ones start at zero, and would change and remember nothing
-    for weight in (tokenizer.refiner.leave.weight, tokenizer.refiner.recall.weight):
-        torch.nn.init.normal_(weight, std=0.02)
+    # fresh ones start at zero, and would add, change and remember nothing
+    refiner = tokenizer.refiner
+    for layer in (tokenizer.analyser.layers[-1], refiner.synthesis.layers[-2], refiner.leave, refiner.recall):
+        torch.nn.init.normal_(layer.weight, std=0.02)
     return tokenizer.eval()
 
 

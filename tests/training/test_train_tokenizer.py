@@ -32,8 +32,20 @@ def test_a_video_tokenizer_of_the_size_and_width_asked_for_is_fitted_then_refine
     again = VideoTokenizer.from_pretrained(tmp_path / "video")
     assert again.digest == digest, "what is there is refined, and caches stay good"
     assert not torch.equal(again.refiner.leave.weight, fitted.refiner.leave.weight)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--encoder"])
+    script.main()
+    learnt = VideoTokenizer.from_pretrained(tmp_path / "video")
+    assert learnt.digest != digest, "caches of an encoder that has learnt are stale"
+    assert torch.equal(learnt.first.basis, fitted.first.basis)
     log = [json.loads(line) for line in (tmp_path.parent / "video.jsonl").read_text().splitlines()]
-    assert len(log) == 2 and log[-1]["psnr"] > 5
+    assert len(log) == 3 and log[-1]["psnr"] > 5
+
+
+def test_an_encoder_of_sound_is_not_asked_to_learn(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train_tokenizer.py", "audio", "--encoder"])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "--encoder is for video" in capsys.readouterr().err
 
 
 def test_lips_are_where_the_boxes_are(script):
