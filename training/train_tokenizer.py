@@ -33,7 +33,7 @@ from horsekit.transformer.precision import fast_bf16
 
 HELD_OUT = {"video": 32, "audio": 64}  # clips by which a run is judged
 BATCH = {"video": 12, "audio": 32}
-GROUPS = 5  # in a row, for a decoder that remembers to learn from
+GROUPS = 4  # in a row, for a decoder that remembers to learn from
 LIPS_WEIGHT = 4.0
 PHASE_WEIGHT = 0.3
 SHARPNESS_WEIGHT = 0.5
@@ -215,7 +215,7 @@ def refine(
     judge: Callable[[], dict[str, float]],
     options: argparse.Namespace,
 ) -> None:
-    """Train the refiner, and with --encoder the encoder, for options.minutes; the rate falls to 0 over the second half.
+    """Train the refiner, and with --encoder the encoder, for options.minutes, at a rate that falls to 0.
 
     Weights are saved on the way.
     """
@@ -233,7 +233,7 @@ def refine(
     with log.open("a") as lines, tqdm(total=100, desc="training", unit="%") as bar:
         while used < 1:
             for group in optimizer.param_groups:
-                group["lr"] = options.lr * min(1, (step + 1) / WARMUP, 2 * (1 - used))
+                group["lr"] = options.lr * min(1, (step + 1) / WARMUP) * (1 - used)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 value = loss(tokenizer, draw(media, count, generator), generator, noise)
             optimizer.zero_grad()
