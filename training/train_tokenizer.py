@@ -4,7 +4,8 @@
 
 A first run makes what `encode` depends on, merges of text and principal components of pictures and sound. This and
 every later run then trains the decoder's refiner, from the weights in --out, so that cached latents stay good;
-`--encoder` trains what a video's encoder adds to its components as well, and `--afresh` begins again.
+`--encoder` trains what a video's encoder adds to its components as well, `--critic`, last, trains a video's decoder
+against a critic of patches, and `--afresh` begins again.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from horsekit.metrics.fidelity import audio_fidelity, video_fidelity
 from horsekit.stage import Script, stage_batch
 from horsekit.tokenizers import AudioTokenizer, LatentTokenizer, TextTokenizer, VideoTokenizer
 from horsekit.tokenizers.audio import FLOOR
+from horsekit.tokenizers.critic import PatchCritic
 from horsekit.tokenizers.protocol import WEIGHTS
 from horsekit.tokenizers.stft import between, spectrum
 from horsekit.tokenizers.text import FILE
@@ -39,6 +41,7 @@ PHASE_WEIGHT = 0.3
 SHARPNESS_WEIGHT = 0.5
 # at most, in units of their deviation: a decoder must bear latents that a model made, an encoder must not whisper
 LATENT_NOISE, ENCODER_NOISE = 0.3, 0.1
+CRITIC_SHARE, CRITIC_WARMUP, CRITIC_LR = 0.8, 400, 4e-4
 NEAR_WEIGHT = 0.02  # of how far an encoder that learns moves latents away from the components
 WARMUP, SAVE_MINUTES = 100, 3.0
 
@@ -142,6 +145,11 @@ def video_loss(
     latents = tokenizer.encode(clip)
     moved = latents / tokenizer.spread - tokenizer.components(true)
     made = tokenizer.decode_pixels(noisy(latents, generator, noise))
+    return video_error(made, true, lips) + NEAR_WEIGHT * moved.square().mean()
+
+
+def video_error(made: Tensor, true: Tensor, lips: Tensor) -> Tensor:
+    """Of pixels [B, F, H, W, R] from −1 to 1; lips [B, F, H, W]: where they are."""
     error = made - true
     halved = F.avg_pool2d(error.flatten(0, 1).permute(0, 3, 1, 2), 2)
     weight = 1 + LIPS_WEIGHT * lips[..., None]
@@ -151,7 +159,6 @@ def video_loss(
         + 0.5 * halved.abs().mean()
         + SHARPNESS_WEIGHT
         * sum((a - b).abs().mean() for a, b in zip(contrasts(made), contrasts(true), strict=True))
-        + NEAR_WEIGHT * moved.square().mean()
     )
 
 
@@ -162,6 +169,50 @@ def contrasts(pixels: Tensor) -> list[Tensor]:
     """
     steps = (pixels.diff(dim=axis).square().flatten(0, 1).permute(0, 3, 1, 2) for axis in (1, 2, 3))
     return [(F.avg_pool2d(step, 4, 2, ceil_mode=True) + 1e-4).sqrt() for step in steps]
+
+
+class JudgedLoss:
+    """The video's error, and a critic of patches that learns beside the refiner.
+
+    What the critic wants is added to the gradient at the decoded pixels, as a share of the error's own, so that neither
+    has to be weighed anew while both learn. The encoder stays as it is.
+    """
+
+    def __init__(self) -> None:
+        self.critic = PatchCritic()
+        self.optimizer = torch.optim.Adam(self.critic.parameters(), CRITIC_LR, betas=(0.5, 0.9))
+        self.steps = 0
+
+    def __call__(
+        self,
+        tokenizer: VideoTokenizer,
+        piece: tuple[Tensor, Tensor],
+        generator: torch.Generator,
+        noise: float,
+    ) -> Tensor:
+        clip, lips = piece
+        true = clip / 127.5 - 1
+        with torch.no_grad():
+            latents = noisy(tokenizer.encode(clip), generator, noise)
+            linear = tokenizer.linear_pixels(latents)
+        made = tokenizer.decode_pixels(latents)
+        shown = made.detach().requires_grad_()
+        error = video_error(shown, true, lips)
+        (nearer,) = torch.autograd.grad(error, shown)
+        (likelier,) = torch.autograd.grad(-self.critic(shown, linear).mean(), shown)
+        self._learn(true, shown.detach(), linear)
+        share = CRITIC_SHARE * min(1.0, self.steps / CRITIC_WARMUP)
+        wanted = nearer + share * nearer.norm() / likelier.norm().clamp(min=1e-8) * likelier
+        pull = (made * wanted).sum()
+        return error.detach() + pull - pull.detach()
+
+    def _learn(self, true: Tensor, made: Tensor, linear: Tensor) -> None:
+        """One step of the critic by the hinge loss (arXiv 1802.05957)."""
+        loss = F.relu(1 - self.critic(true, linear)).mean() + F.relu(1 + self.critic(made, linear)).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.steps += 1
 
 
 def fit_audio(waveforms: Tensor) -> AudioTokenizer:
@@ -256,7 +307,7 @@ def train_latent(options: argparse.Namespace) -> None:
     """Components where there are no weights yet, then the decoder."""
     folder = options.out / options.modality
     if options.modality == "video":
-        kind, draw, loss = VideoTokenizer, some_clips, video_loss
+        kind, draw, loss = VideoTokenizer, some_clips, JudgedLoss() if options.critic else video_loss
         render, fit = partial(frames, size=options.size), partial(fit_video, dim=options.dim)
         fidelity = lambda tokenizer, media: video_fidelity(tokenizer, media[0])  # noqa: E731
     else:
@@ -283,6 +334,9 @@ def main() -> None:
         "--encoder", action="store_true", help="let a video's encoder learn too; cached latents go stale"
     )
     parser.add_argument(
+        "--critic", action="store_true", help="let a critic of patches teach a video's decoder what edges are"
+    )
+    parser.add_argument(
         "--clips", type=int, default=2048, help="rendered for training (default: %(default)s)"
     )
     parser.add_argument("--size", type=int, default=64, help="pixels a side (default: %(default)s)")
@@ -298,6 +352,8 @@ def main() -> None:
         parser.error(f"--size is {options.size}; give a multiple of 16 pixels, 64 or more")
     if options.encoder and options.modality != "video":
         parser.error(f"--encoder is for video; the encoder of {options.modality} has nothing to learn")
+    if options.critic and (options.modality != "video" or options.encoder):
+        parser.error("--critic is for a video's decoder, once its encoder has learnt; drop --encoder")
     if options.modality == "text" and not options.afresh and (options.out / "text" / FILE).exists():
         parser.error(f"{options.out / 'text'} is trained already, and other ids break a model; choose --out")
     train_text(options) if options.modality == "text" else train_latent(options)

@@ -105,6 +105,10 @@ class VideoTokenizer(LatentTokenizer):
         """As decode, in floats of about −1 to 1, with gradients."""
         return self._refined(latents, None)[0][:, GROUP - 1 :]
 
+    def linear_pixels(self, latents: Tensor) -> Tensor:
+        """As decode_pixels, without the refiner."""
+        return self._linear(latents, opening=True).flatten(1, 2)[:, GROUP - 1 :]
+
     def decoder_stream(self) -> Stream:
         """Decode latents as they come, remembering what was noted of the last one."""
         noted = None
