@@ -37,4 +37,4 @@ def test_deepspeed_configs_are_of_the_stage_that_they_are_named_after(name):
 def test_the_shipped_weights_are_small_enough():
     # the reader beside it belongs to the metrics
     weights = list((ROOT / "horsekit" / "weights" / "horse-tiny").rglob("*.safetensors"))
-    assert weights and sum(file.stat().st_size for file in weights) < 24e6
+    assert weights and sum(file.stat().st_size for file in weights) < 32e6
