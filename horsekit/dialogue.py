@@ -19,7 +19,7 @@ OPPOSITE_MANNERS = (
     ),
 )
 # in a second, as the stage's voices say the stage's lines: signs of Han, of Hangul, of kana, and letters of all others
-_SIGNS = {r"[\u3400-\u9fff]": 4.2, r"[\uac00-\ud7af]": 5.9, r"[\u3040-\u30ff]": 8.2}
+SIGNS = {r"[\u3400-\u9fff]": 4.2, r"[\uac00-\ud7af]": 5.9, r"[\u3040-\u30ff]": 8.2}
 _LETTERS = 15.6
 _PACES = {SLOW: 0.6, FAST: 1.2}
 _START = 0.13  # seconds before the first line
@@ -56,7 +56,7 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
 
 def spoken_seconds(words: str, manner: str = "") -> float:
     """About how long it takes to say some words, in a manner as a prompt names it."""
-    counts = [(len(re.findall(signs, words)), rate) for signs, rate in _SIGNS.items()]
+    counts = [(len(re.findall(signs, words)), rate) for signs, rate in SIGNS.items()]
     letters = len(words) - sum(count for count, _ in counts)
     plainly = letters / _LETTERS + sum(count / rate for count, rate in counts)
     paces = [pace for told, pace in _PACES.items() if re.search(rf"\b(?:{told})\b", manner, re.IGNORECASE)]

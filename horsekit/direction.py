@@ -4,11 +4,11 @@ than there is time for."""
 import re
 from itertools import combinations, permutations
 
-from horsekit.dialogue import OPPOSITE_MANNERS
+from horsekit.dialogue import OPPOSITE_MANNERS, SIGNS
 from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines, unquoted
 from horsekit.terms import OPPOSITE, camera_moves
 
-LETTERS, SIGNS = 40.0, 15.0  # that can be said in a second, of an alphabet and of CJK, by the fastest voice
+FASTEST, FASTEST_SIGNS = 40.0, 15.0  # letters and signs of CJK that the fastest voice can say in a second
 _AFTER = re.compile(r"\b(then|before|after(wards)?|and back|first|finally|next)\b", re.IGNORECASE)
 _AND = r"\s*(?:,|\band\b|\bbut\b)(?:\s*\band\b)?\s*"
 _BOTH_WAYS = [
@@ -16,7 +16,7 @@ _BOTH_WAYS = [
     for manners in OPPOSITE_MANNERS
     for one, other in permutations(manners)
 ]
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_CJK = re.compile("|".join(SIGNS))
 
 
 def check_directions(text: str, seconds: float) -> None:
@@ -58,7 +58,7 @@ def _check_manner(shot: Shot) -> None:
 
 def _check_line(words: str, seconds: float) -> None:
     signs = len(_CJK.findall(words))
-    least = signs / SIGNS + (len(words) - signs) / LETTERS
+    least = signs / FASTEST_SIGNS + (len(words) - signs) / FASTEST
     if least > seconds:
         raise PromptError(
             f"{words[:40]!r}{'...' if len(words) > 40 else ''} cannot be said in {seconds:g} s; shorten it, or give it "
