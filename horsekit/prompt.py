@@ -99,8 +99,11 @@ def timed_lines(text: str) -> tuple[TimedLine, ...]:
 
 
 def quoted(text: str) -> list[tuple[int, int]]:
-    """Where the words of each quoted line begin and end, text[first:last]."""
-    return [(match.start() + 1, match.end() - 1) for match in _QUOTE.finditer(text)]
+    """Where the words of each line that is said begin and end, text[first:last]; a sign that reads "SALE" is none."""
+    read = {match.start("quote") for match in _READ.finditer(text)}
+    return [
+        (match.start() + 1, match.end() - 1) for match in _QUOTE.finditer(text) if match.start() not in read
+    ]
 
 
 def unquoted(text: str) -> str:
@@ -113,17 +116,18 @@ def may_speak(text: str, number: int) -> bool:
 
     A line is said by whom its sentence mentions first, outside of what is quoted.
     """
-    said = [unquoted(sentence) for sentence in sentences(text) if _QUOTE.search(sentence)]
+    said = [unquoted(sentence) for sentence in sentences(text) if quoted(sentence)]
     named = [_MENTION.search(words) for words in said]
     return not named or any(match is None or _number(match) == number for match in named)
 
 
 def with_time(text: str, start: float, end: float) -> str:
     """The text with a time behind its first quoted line. Errors: PromptError when nothing is quoted."""
-    quote = _QUOTE.search(text)
-    if quote is None:
+    lines = quoted(text)
+    if not lines:
         raise PromptError(f"{text!r} quotes no line that could be timed; put the words in quotation marks")
-    return f"{text[: quote.end()]} ({start:.2f}-{end:.2f} s){text[quote.end() :]}"
+    end_of_line = lines[0][1] + 1
+    return f"{text[:end_of_line]} ({start:.2f}-{end:.2f} s){text[end_of_line:]}"
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,12 @@ _HEADER = re.compile(
 )
 _LABEL = re.compile(rf"^\s*(?P<name>{'|'.join(LAYERS)})\s*[:：]\s*", re.IGNORECASE | re.MULTILINE)
 _QUOTE = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」")
+_READ = re.compile(  # words that are read, not heard
+    r"\b(?:(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)"
+    r"(?: (?:that|which))?(?: (?:says?|reads?|saying|reading|with))?(?: the words?)?|written|printed|painted)"
+    rf"[\s:,]*(?P<quote>{_QUOTE.pattern})",
+    re.IGNORECASE,
+)
 _SECONDS = r"\d+(?:\.\d+)?"
 _TIME = rf"\(\s*{_SECONDS}\s*[-–—]\s*{_SECONDS}\s*s\s*\)"
 _TIMED = re.compile(rf"(?P<quote>{_QUOTE.pattern})\s*(?P<time>{_TIME})")
@@ -245,6 +255,7 @@ _OF_A_SUBJECT = ("dialogue", "action")  # what else a sentence that names a subj
 
 def layer_of(sentence: str) -> str:
     """The layer that a sentence most likely belongs to, from its cue words."""
+    sentence = _READ.sub("", sentence)
     names_subject = _MENTION.search(sentence) or re.search(r"\bcharacters?\b", sentence, re.IGNORECASE)
     for layer in _OF_A_SUBJECT if names_subject else _CUES:
         if re.search(_CUES[layer], sentence, re.IGNORECASE):

@@ -14,6 +14,7 @@ from horsekit.prompt import (
     may_speak,
     mentions,
     normalised,
+    quoted,
     timed_lines,
     with_time,
     without_layers,
@@ -199,3 +200,26 @@ def test_layers_are_left_out_of_a_text_and_nothing_else(text, left):
 )
 def test_a_reference_may_be_heard_unless_all_lines_are_said_by_others(text, heard):
     assert {number for number in (1, 2) if may_speak(text, number)} == heard
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[Image 1] holds a sign "SALE" and says "Half the price".', ["Half the price"]),
+        ('A banner that reads: "OPEN". [Image 1] waves.', []),
+        ('[Image 1] points at the sign and says "Look".', ["Look"]),
+        ('[Image 1] reads "Once upon a time" aloud.', ["Once upon a time"]),
+        ('[Image 1] says "there is a sign" and "come in".', ["there is a sign", "come in"]),
+        ("A poster with the words “早” hangs there. [Image 1] says “早上好”.", ["早上好"]),
+    ],
+)
+def test_what_is_read_is_no_line_that_is_said(text, said):
+    assert [text[first:last] for first, last in quoted(text)] == said
+
+
+def test_a_sign_makes_no_dialogue_and_silences_nobody():
+    text = '[Image 1] nods. [Image 2] holds a sign "SALE".'
+    assert Prompt.parse(text).shots[0].dialogue == ""
+    assert may_speak(text, 1) and may_speak(text, 2)
+    with pytest.raises(PromptError, match="quotes no line"):
+        with_time(text, 0.1, 0.9)
