@@ -119,17 +119,20 @@ def _video(tokenizer: LatentTokenizer, clips: int, size: int) -> Codec:
 
 
 def _audio(tokenizer: LatentTokenizer, clips: int) -> Codec:
-    by_language = {}
-    for language in tqdm(LANGUAGES, desc="held-out lines", unit="language"):
-        lines = [
-            Script.draw(seed, "held_out", speaking=True, language=language) for seed in range(-(-clips // 4))
-        ]
-        by_language[language] = audio_fidelity(tokenizer, torch.stack([s.waveform[:, 0] for s in lines]))
-    means = {
-        name: sum(figures[name] for figures in by_language.values()) / len(by_language)
-        for name in next(iter(by_language.values()))
+    lines = {
+        language: torch.stack(
+            [
+                Script.draw(seed, "held_out", speaking=True, language=language).waveform[:, 0]
+                for seed in range(-(-clips // 4))
+            ]
+        )
+        for language in tqdm(LANGUAGES, desc="held-out lines", unit="language")
     }
-    worst = max(by_language, key=lambda language: by_language[language]["mel_distance"])
+    distances = {
+        language: audio_fidelity(tokenizer, waveforms)["mel_distance"]
+        for language, waveforms in lines.items()
+    }
+    worst = max(distances, key=distances.get)
     rate = tokenizer.spec.sample_rate
     with _one_core():
         encode, decode = _speed(tokenizer, torch.rand(1, int(TIMED_SECONDS * rate)) - 0.5)
@@ -139,7 +142,10 @@ def _audio(tokenizer: LatentTokenizer, clips: int) -> Codec:
         rate / float(tokenizer.spec.rate) / tokenizer.spec.dim,
         float(tokenizer.spec.rate),
         _parameters(tokenizer),
-        {**means, f"mel_distance in {worst}, the worst": by_language[worst]["mel_distance"]},
+        {
+            **audio_fidelity(tokenizer, torch.cat([*lines.values()])),
+            f"mel_distance in {worst}, the worst": distances[worst],
+        },
         encode,
         decode,
     )

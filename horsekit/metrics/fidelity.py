@@ -15,7 +15,8 @@ from horsekit.tokenizers import AudioTokenizer, VideoTokenizer
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 _WINDOWS, _MELS = (2048, 512), (150, 80)  # of the distances published for DAC and EnCodec (arXiv 2306.06546)
 _FLOOR = 1e-5
-_LOUD = 0.2  # of the loudest: where a sound has set in
+_RISE, _SILENCE = 10.0, -50.0  # dB
+_SPAN, _APART, _NEAR = 20, 30, 50  # ms
 
 
 def psnr(made: Tensor, true: Tensor) -> float:
@@ -110,13 +111,36 @@ def mel_weights(window: int, bands: int, sample_rate: int) -> Tensor:
     return (torch.minimum(rise, fall).clamp(min=0) * 2 / (edges[2:] - edges[:-2])).float()
 
 
-def onset_error(made: Tensor, true: Tensor, sample_rate: int) -> float:
-    """Mean distance in ms of the moments at which 4 ms loudness, in 1 ms hops, first passes a fifth of its peak."""
-    moments = []
-    for waveform in (made, true):
-        loud = F.avg_pool1d(waveform[:, None].square(), sample_rate // 250, sample_rate // 1000)[:, 0].sqrt()
-        moments.append((loud > _LOUD * loud.amax(1, keepdim=True)).float().argmax(1))
-    return (moments[0] - moments[1]).abs().float().mean().item()
+def onsets(waveform: Tensor, sample_rate: int) -> Tensor:
+    """Where sounds set in, [B, ms] bool: loudness rises by 10 dB or more from the 20 ms before to the 20 ms after.
+
+    Of the places within 30 ms of each other the one where it rises most; what lies 50 dB under the loudest is silence.
+    """
+    power = F.avg_pool1d(
+        waveform[:, None].square(), sample_rate // 250, sample_rate // 1000
+    )  # 4 ms, each 1 ms
+    silence = 10 ** (_SILENCE / 10)
+    level = 10 * (power / power.amax(2, keepdim=True).clamp(min=1e-12) + silence).log10()
+    around = F.avg_pool1d(F.pad(level, (_SPAN, _SPAN), mode="replicate"), _SPAN, 1)
+    rise = (around[..., _SPAN:] - around[..., :-_SPAN])[..., : level.shape[2]]
+    return ((rise == F.max_pool1d(rise, 2 * _APART + 1, 1, _APART)) & (rise >= _RISE))[:, 0]
+
+
+def onset_error(made: Tensor, true: Tensor, sample_rate: int) -> tuple[float, float]:
+    """How far off onsets are in ms, and the share of them that is found again (F1).
+
+    Each onset is one other's at most, and the nearest within 50 ms, as in MIREX. NaN, where there are none.
+    """
+    off, count = [], 0
+    for line in zip(onsets(made, sample_rate), onsets(true, sample_rate), strict=True):
+        found, there = ({*moments.nonzero()[:, 0].tolist()} for moments in line)
+        count += len(found) + len(there)
+        for distance, a, b in sorted((abs(a - b), a, b) for a in found for b in there if abs(a - b) <= _NEAR):
+            if a in found and b in there:
+                found.remove(a)
+                there.remove(b)
+                off.append(distance)
+    return sum(off) / len(off) if off else math.nan, 2 * len(off) / count if count else math.nan
 
 
 def envelope_correlation(made: Tensor, true: Tensor) -> float:
@@ -131,10 +155,12 @@ def audio_fidelity(tokenizer: AudioTokenizer, waveforms: Tensor) -> dict[str, fl
     """The round trip of waveforms [B, S]."""
     made = tokenizer.decode(tokenizer.encode(waveforms))[:, : waveforms.shape[1]]
     rate = tokenizer.spec.sample_rate
+    off, found = onset_error(made, waveforms, rate)
     return {
         "mel_distance": mel_distance(made, waveforms, rate),
         "stft_distance": stft_distance(made, waveforms),
         "si_sdr": si_sdr(made, waveforms),
-        "onset_error_ms": onset_error(made, waveforms, rate),
+        "onset_error_ms": off,
+        "onsets_found": found,
         "envelope_correlation": envelope_correlation(made, waveforms),
     }

@@ -1,5 +1,7 @@
 """The measures of a round trip know what was done to a clip or a sound."""
 
+import math
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from horsekit.metrics.fidelity import (
     mel_distance,
     mel_weights,
     onset_error,
+    onsets,
     psnr,
     si_sdr,
     ssim,
@@ -60,9 +63,34 @@ def test_mel_filters_have_unit_area_and_rise_with_frequency():
     assert (weights.argmax(0).diff() >= 0).all()
 
 
-def test_an_onset_moved_by_7_ms_is_found():
-    true = 1e-3 * noise(3, RATE)
-    made = true.clone()
-    true[:, 4000:6000] += noise(3, 2000, seed=2)
-    made[:, 4112:6112] += noise(3, 2000, seed=2)
-    assert onset_error(made, true, RATE) == pytest.approx(7, abs=0.5)
+def bursts(*starts: int) -> torch.Tensor:
+    """A quiet second with 0.12 s of louder noise from each of the samples on."""
+    waveform = 1e-3 * noise(1, RATE)
+    for k, start in enumerate(starts):
+        waveform[:, start : start + 1920] += noise(1, 1920, seed=k + 2)
+    return waveform
+
+
+def test_onsets_moved_by_7_ms_are_found():
+    made, true = bursts(4112, 9112), bursts(4000, 9000)
+    off, found = onset_error(made, true, RATE)
+    assert off == pytest.approx(7, abs=0.5) and found == 1
+    assert onsets(true, RATE)[0].nonzero()[:, 0].tolist() == pytest.approx([250, 562], abs=3)
+
+
+def test_onsets_that_are_missing_or_too_many_are_not_found():
+    off, found = onset_error(bursts(4000), bursts(4000, 9000), RATE)
+    assert off == pytest.approx(0, abs=0.5) and found == pytest.approx(2 / 3)
+    off, found = onset_error(bursts(4000, 9000), bursts(9000), RATE)
+    assert off == pytest.approx(0, abs=0.5) and found == pytest.approx(2 / 3)
+
+
+def test_onsets_of_another_sound_are_not_found():
+    off, found = onset_error(bursts(4000), bursts(6000), RATE)
+    assert math.isnan(off) and found == 0
+
+
+def test_silence_has_no_onsets():
+    silence = torch.zeros(2, RATE)
+    assert not onsets(silence, RATE).any()
+    assert all(map(math.isnan, onset_error(silence, silence, RATE)))
