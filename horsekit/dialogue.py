@@ -3,6 +3,7 @@
 import re
 
 from horsekit.prompt import Prompt, quoted, sentences, timed_lines, unquoted
+from horsekit.terms import camera_moves
 
 SLOW = r"slow(?:ly)?|at a slow pace|drawing out the words"
 FAST = r"quick(?:ly)?|fast|at a fast pace|in a hurry"
@@ -22,6 +23,8 @@ OPPOSITE_MANNERS = (
 SIGNS = {r"[\u3400-\u9fff]": 4.2, r"[\uac00-\ud7af]": 5.9, r"[\u3040-\u30ff]": 8.2}
 _LETTERS = 15.6
 _PACES = {SLOW: 0.6, FAST: 1.2}
+_CLAUSES = re.compile(r"[,;]|\b(?:as|while|when|until|and|then)\b", re.IGNORECASE)
+_CAMERA = re.compile(r"\b(?:camera|lens|shot|view)\b", re.IGNORECASE)
 _START = 0.13  # seconds before the first line
 _PAUSE = 0.2  # seconds between two
 _LEAST = 0.05  # seconds
@@ -46,12 +49,18 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
         if shot is not None:
             at, until = max(at, shot.start + _START), min(until, shot.end)
         sentence = next((s for s in sentences(text) if words in s), words)
-        end = min(until, at + spoken_seconds(words[1:-1], unquoted(sentence)))
+        end = min(until, at + spoken_seconds(words[1:-1], _manner(sentence)))
         if end - at < _LEAST:
             continue
         pieces.append(f"{text[done : last + 1]} ({at:.2f}-{end:.2f} s)")
         done, at = last + 1, end + _PAUSE
     return "".join(pieces) + text[done:]
+
+
+def _manner(sentence: str) -> str:
+    """What a sentence tells beside its line, but for the clauses that move the camera, whose pace is its own."""
+    clauses = _CLAUSES.split(unquoted(sentence))
+    return ", ".join(c for c in clauses if not _CAMERA.search(c) and not camera_moves(c))
 
 
 def spoken_seconds(words: str, manner: str = "") -> float:

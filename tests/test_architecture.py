@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 # from the ground up; a module imports from its own package and from floors below its own
 FLOORS = (
     ("clock", "prompt"),
-    ("media", "excerpt", "dialogue", "terms"),
+    ("media", "excerpt", "terms"),
+    ("dialogue",),
     ("stage", "tokenizers", "character", "direction"),
     ("sequence",),
     ("transformer", "dataset"),

@@ -66,3 +66,18 @@ def test_a_line_takes_as_long_as_a_voice_takes_in_any_language(language):
         line = Script.draw(seed, "held_out", 2.56, language=language, speaking=True, delivery="plain").line
         ratios.append(spoken_seconds(line.text) / (line.speech.end - line.speech.start))
     assert 0.75 < sum(ratios) / len(ratios) < 1.35
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'The camera pushes in slowly as [Image 1] says{}: "good morning".',
+        'With a slow push in, [Image 1] says{}: "good morning".',
+        '[Image 1] says{}: "good morning", while the camera moves slowly.',
+    ],
+)
+def test_the_pace_of_the_camera_in_the_sentence_of_a_line_is_not_the_line_s(text):
+    plain = times(timed('[Image 1] says: "good morning".', 9.0))
+    assert times(timed(text.format(""), 9.0)) == plain
+    start, end = times(timed(text.format(" in a hurry"), 9.0))
+    assert end - start < 0.9 * (plain[1] - plain[0])
