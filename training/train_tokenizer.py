@@ -5,7 +5,7 @@
 A first run makes what `encode` depends on, merges of text and principal components of pictures and sound. This and
 every later run then trains the decoder's refiner, from the weights in --out, so that cached latents stay good;
 `--encoder` trains what a video's encoder adds to its components as well, `--critic`, last, trains a video's decoder
-against a critic of patches, and `--afresh` begins again.
+against a critic of patches, and `--afresh` begins again. It trains on a GPU where there is one.
 """
 
 import argparse
@@ -44,6 +44,7 @@ LATENT_NOISE, ENCODER_NOISE = 0.3, 0.1
 CRITIC_SHARE, CRITIC_WARMUP, CRITIC_LR = 0.8, 400, 4e-4
 NEAR_WEIGHT = 0.02  # of how far an encoder that learns moves latents away from the components
 WARMUP, SAVE_MINUTES = 100, 3.0
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 Media = Tensor | tuple[Tensor, Tensor]  # waveforms, or clips and their lips
 Draw = Callable[[Media, int, torch.Generator], Media]
@@ -129,7 +130,7 @@ def some_clips(media: tuple[Tensor, Tensor], count: int, generator: torch.Genera
 def noisy(latents: Tensor, generator: torch.Generator, noise: float) -> Tensor:
     """Latents, each clip's with noise of a strength of its own, up to `noise`."""
     strength = noise * torch.rand(len(latents), *[1] * (latents.ndim - 1), generator=generator)
-    return latents + strength * torch.randn(latents.shape, generator=generator)
+    return latents + (strength * torch.randn(latents.shape, generator=generator)).to(latents.device)
 
 
 def video_loss(
@@ -179,7 +180,7 @@ class JudgedLoss:
     """
 
     def __init__(self) -> None:
-        self.critic = PatchCritic()
+        self.critic = PatchCritic().to(DEVICE)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), CRITIC_LR, betas=(0.5, 0.9))
         self.steps = 0
 
@@ -249,6 +250,11 @@ def unlike(spectra: Tensor, slope: Tensor, axis: int) -> Tensor:
     return (weight * (1 - (turn.angle() - between(slope, axis)).cos())).sum() / weight.sum()
 
 
+def placed(media: Media) -> Media:
+    """Media where the tokenizer is."""
+    return media.to(DEVICE) if isinstance(media, Tensor) else tuple(part.to(DEVICE) for part in media)
+
+
 def optimizer_of(parameters: list[nn.Parameter], lr: float) -> MuonAdamW:
     """Muon on kernels and matrices, AdamW on the rest."""
     groups = [
@@ -275,7 +281,7 @@ def refine(
     learning = tokenizer if options.encoder else tokenizer.refiner
     parameters = list(learning.requires_grad_().parameters())
     noise = ENCODER_NOISE if options.encoder else LATENT_NOISE
-    optimizer, half = optimizer_of(parameters, options.lr), fast_bf16(torch.device("cpu"))
+    optimizer, half = optimizer_of(parameters, options.lr), fast_bf16(DEVICE)
     folder, log = options.out / options.modality, options.out.parent / f"{options.modality}.jsonl"
     log = options.log or log
     count = BATCH[options.modality] if options.batch_size is None else options.batch_size
@@ -285,8 +291,9 @@ def refine(
         while used < 1:
             for group in optimizer.param_groups:
                 group["lr"] = options.lr * min(1, (step + 1) / WARMUP) * (1 - used)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                value = loss(tokenizer, draw(media, count, generator), generator, noise)
+            piece = placed(draw(media, count, generator))
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=half):
+                value = loss(tokenizer, piece, generator, noise)
             optimizer.zero_grad()
             value.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -316,7 +323,7 @@ def train_latent(options: argparse.Namespace) -> None:
     media, held_out = render(options.clips, "train"), render(HELD_OUT[options.modality], "held_out")
     if options.afresh or not (folder / WEIGHTS).exists():
         fit(media).save_pretrained(folder)
-    tokenizer = kind.from_pretrained(folder)
+    tokenizer = kind.from_pretrained(folder).to(DEVICE)
     print(json.dumps(fidelity(tokenizer, held_out)))
     refine(tokenizer, media, draw, loss, lambda: fidelity(tokenizer, held_out), options)
 

@@ -53,8 +53,8 @@ def flicker_ratio(made: Tensor, true: Tensor) -> float:
 
 @torch.inference_mode()
 def video_fidelity(tokenizer: VideoTokenizer, frames: Tensor) -> dict[str, float]:
-    """The round trip of clips [B, F, H, W, 3] uint8."""
-    made = torch.cat([tokenizer.decode(tokenizer.encode(part)) for part in frames.split(8)])
+    """The round trip of clips [B, F, H, W, 3] uint8 by a tokenizer on any device."""
+    made = torch.cat([_round_trip(tokenizer, part) for part in frames.split(8)])
     return {
         "psnr": psnr(made, frames),
         "ssim": ssim(made, frames),
@@ -152,8 +152,8 @@ def envelope_correlation(made: Tensor, true: Tensor) -> float:
 
 @torch.inference_mode()
 def audio_fidelity(tokenizer: AudioTokenizer, waveforms: Tensor) -> dict[str, float]:
-    """The round trip of waveforms [B, S]."""
-    made = tokenizer.decode(tokenizer.encode(waveforms))[:, : waveforms.shape[1]]
+    """The round trip of waveforms [B, S] by a tokenizer on any device."""
+    made = _round_trip(tokenizer, waveforms)[:, : waveforms.shape[1]]
     rate = tokenizer.spec.sample_rate
     off, found = onset_error(made, waveforms, rate)
     return {
@@ -164,3 +164,7 @@ def audio_fidelity(tokenizer: AudioTokenizer, waveforms: Tensor) -> dict[str, fl
         "onsets_found": found,
         "envelope_correlation": envelope_correlation(made, waveforms),
     }
+
+
+def _round_trip(tokenizer: AudioTokenizer | VideoTokenizer, media: Tensor) -> Tensor:
+    return tokenizer.decode(tokenizer.encode(media.to(next(tokenizer.buffers()).device))).to(media.device)
