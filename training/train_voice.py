@@ -123,11 +123,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--voices", type=int, default=1000, help="to learn from (default: %(default)s)")
+    parser.add_argument("--voices", type=int, default=2500, help="to learn from (default: %(default)s)")
     parser.add_argument(
         "--held-out", type=int, default=100, help="voices to measure by (default: %(default)s)"
     )
-    parser.add_argument("--minutes", type=float, default=8.0, help="default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=14.0, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=96)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
