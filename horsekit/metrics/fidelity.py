@@ -116,9 +116,8 @@ def onsets(waveform: Tensor, sample_rate: int) -> Tensor:
 
     Of the places within 30 ms of each other the one where it rises most; what lies 50 dB under the loudest is silence.
     """
-    power = F.avg_pool1d(
-        waveform[:, None].square(), sample_rate // 250, sample_rate // 1000
-    )  # 4 ms, each 1 ms
+    # of 4 ms, in steps of 1 ms
+    power = F.avg_pool1d(waveform[:, None].square(), sample_rate // 250, sample_rate // 1000)
     silence = 10 ** (_SILENCE / 10)
     level = 10 * (power / power.amax(2, keepdim=True).clamp(min=1e-12) + silence).log10()
     around = F.avg_pool1d(F.pad(level, (_SPAN, _SPAN), mode="replicate"), _SPAN, 1)
