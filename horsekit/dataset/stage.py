@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -31,6 +32,8 @@ PLAN = "plan.json"
 VOICE_SECONDS = 1.6
 RENDERED_TOGETHER = 16
 
+Twins = Literal["", "term", "voice"]
+
 
 @dataclass(frozen=True)
 class StagePlan:
@@ -39,8 +42,9 @@ class StagePlan:
     stills: one frame each, without sound, the mouth open or shut at random; portraits: reference pictures per
     character; wordings: prompts per clip, the last with the time of its line, or of a still with the characters alone;
     pairs: share of clips with two
-    characters in the shot; twins: after each its twin, which differs in one term of camera or light, of stills in one
-    of light (`Script.twin`); `clips` then counts both as one. Errors: ValueError for a share outside 0 to 1.
+    characters in the shot; twins: after each its twin, which differs in one `term` of camera or light, of stills in one
+    of light (`Script.twin`), or in the `voice` that says its line (`Script.voiced`); `clips` then counts both as one.
+    Errors: ValueError for a share outside 0 to 1, unknown twins, or stills in two voices.
     """
 
     folder: Path
@@ -54,11 +58,15 @@ class StagePlan:
     portraits: int = 4
     wordings: int = 3
     pairs: float = 0.15
-    twins: bool = False
+    twins: Twins = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.pairs <= 1:
             raise ValueError(f"pairs is {self.pairs}; it is a share, between 0 and 1")
+        if self.twins not in get_args(Twins):
+            raise ValueError(f"twins is {self.twins!r}; choose term or voice, or leave it out")
+        if self.stills and self.twins == "voice":
+            raise ValueError("stills have no voices to tell apart; leave stills or twins out")
 
 
 def build(plan: StagePlan, workers: int = 2) -> None:
@@ -71,13 +79,13 @@ def build(plan: StagePlan, workers: int = 2) -> None:
             bar.update(SHARD)
 
 
-def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float, twins: bool = False) -> None:
+def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float, twins: Twins = "") -> None:
     """Write down what a folder's latents depend on, or compare. Errors: ValueError where they are of another kind."""
     wanted = {
         "video": tokenizers.video.digest, "audio": tokenizers.audio.digest, "size": size, "seconds": seconds,
     }  # fmt: skip
     if twins:
-        wanted["twins"] = True
+        wanted["twins"] = twins
     listing = folder / PLAN
     if not listing.is_file():
         with replacing(listing) as draft:
@@ -134,13 +142,17 @@ def draw(plan: StagePlan, seed: int) -> Script:
     """The script of a seed; whether it has one character or two depends on the seed alone."""
     pair = torch.rand((), generator=torch.Generator().manual_seed(seed)) < plan.pairs
     seconds, speaking = (clock.duration(1), False) if plan.stills else (plan.seconds, None)
+    if plan.twins == "voice":
+        speaking = True
     return Script.draw(seed, plan.split, seconds, characters=2 if pair else 1, speaking=speaking)
 
 
 def shots(plan: StagePlan, seed: int) -> tuple[Script, ...]:
     """The script of a seed, and of a plan of twins its twin."""
     script = draw(plan, seed)
-    return (script, script.twin(moving=not plan.stills)) if plan.twins else (script,)
+    if not plan.twins:
+        return (script,)
+    return script, script.voiced() if plan.twins == "voice" else script.twin(moving=not plan.stills)
 
 
 def _clip_latents(
@@ -177,7 +189,7 @@ def nearest_subjects(boxes: Tensor, grid: Sequence[int]) -> Tensor:
 def _prompts(script: Script, numbers: Sequence[int], plan: StagePlan) -> tuple[str, ...]:
     """A shot in words, several times over; of twins always with what may tell them apart."""
     *others, last = numbers
-    always = DIRECTIONS if plan.twins else ()
+    always = DIRECTIONS if plan.twins == "term" else ()
     if not plan.stills:
         return (
             *(script.prompt(n, always=always) for n in others),
@@ -196,7 +208,8 @@ def _described(script: Script, number: int, plan: StagePlan) -> tuple[str, ...]:
     """A shot in words that do without pictures of its characters."""
     if plan.stills:
         return (_still_prompt(script, number, references=False),)
-    return (script.prompt(number, references=False, always=DIRECTIONS if plan.twins else ()),)
+    always = DIRECTIONS if plan.twins == "term" else ()
+    return (script.prompt(number, references=False, always=always),)
 
 
 def _still_prompt(script: Script, number: int, references: bool = True) -> str:
@@ -233,7 +246,12 @@ def main() -> None:
     parser.add_argument(
         "--pairs", type=float, default=0.15, help="share of clips with two characters in the shot"
     )
-    parser.add_argument("--twins", action="store_true", help="each with a twin that differs in one term")
+    parser.add_argument(
+        "--twins",
+        choices=[t for t in get_args(Twins) if t],
+        default="",
+        help="each with a twin that differs in one",
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = vars(parser.parse_args())
     workers = options.pop("workers")

@@ -90,7 +90,7 @@ def build_batches(
         place.world,
         config.stills_batch_size,
         mixed=not stage,
-        twins=data.twins,
+        twins=bool(data.twins),
     )
 
 

@@ -33,8 +33,8 @@ class DataConfig(Section):
     the pictures and the voice of its card. folder: clips and pictures listed in `path`/metadata.jsonl, with
     `references`, pictures or folders of pictures, of the one character they show, and `voice`, a file of its
     speech. Of both, clips and pictures may have any shape and length; size: the side of a square of as many pixels
-    as each of them keeps. twins: the stage's clips were rendered two by two, see dataset.stage. recipe: fields of
-    dataset.Recipe.
+    as each of them keeps. twins: the stage's clips come two by two, each pair differing in one term or in the voice,
+    see dataset.stage. recipe: fields of dataset.Recipe.
     """
 
     kind: Literal["stage", "characters", "folder"]
@@ -47,7 +47,7 @@ class DataConfig(Section):
     split: Literal["train", "held_out"] = "train"
     references: tuple[str, ...] = ()
     voice: str | None = None
-    twins: bool = False
+    twins: Literal["", "term", "voice"] = ""
     recipe: dict[str, int | float] = {}
 
     @field_validator("recipe")

@@ -3,7 +3,7 @@
 B samples, S tokens, L noise-level bins, C channels
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from horsekit.sequence import Batch, Modality, Stream
 
 LEVEL_BINS = 4
 LEAST_LIPS = 0.05  # share of the lips in a latent, below which they are not in the picture
+MADE = (Modality.VIDEO, Modality.AUDIO)
 LEAST_APART = 0.002  # mean square by which twins differ, in latents; of less no share is asked
 
 
@@ -56,10 +57,10 @@ class Objective:
     of the picture carries the tag of the subject that it shows, without which it cannot tell whose references are
     its own (after the localisation loss of FastComposer, arXiv 2305.10431); twin_weight: how much it counts that
     twins, which share their noise, differ as they should: all that is hard to tell about a scene is taken out, and
-    what one term of the prompt means is left; term_weight: how much it counts that a token of the picture carries
-    the terms of its prompt, the ids from terms[0] to terms[1], half-way through the layers; apart: the share of
-    samples whose sound has a noise level of its own, so that either can be read from the other; predicts: what the
-    model's output means (to_velocity).
+    what one term of the prompt means is left, or what tells two voices apart; term_weight: how much it counts that
+    a token of the picture carries the terms of its prompt, the ids from terms[0] to terms[1], half-way through the
+    layers; apart: the share of samples whose sound has a noise level of its own, so that either can be read from the
+    other; predicts: what the model's output means (to_velocity).
     """
 
     shift: float = 3.0
@@ -90,7 +91,7 @@ class Objective:
         sigma: [B, 2], a noise level for the picture and the sound of each sample; twins share their noise.
         """
         noisy, targets, levels = [], [], []
-        for modality, clean in ((Modality.VIDEO, stream.video), (Modality.AUDIO, stream.audio)):
+        for modality, clean in zip(MADE, (stream.video, stream.audio), strict=True):
             rows = stream.modality == modality
             level = sigma[stream.sample[rows], int(modality)].to(clean.dtype)
             level = (level * stream.generate[rows])[:, None]
@@ -124,7 +125,7 @@ class Objective:
         if self.binding_weight:
             total = total + self.binding_weight * self._of_tags(output.tags, stream)
         if self.twin_weight and batch.twins:
-            total = total + self.twin_weight * self._of_twins(left[0], noisy.targets[0], stream)
+            total = total + self.twin_weight * self._of_twins(left, noisy.targets, stream)
         if self.term_weight:
             total = total + self.term_weight * self._of_terms(output.words, stream)
         for name, value in (("video", video), ("audio", audio)):
@@ -132,9 +133,7 @@ class Objective:
                 raise ValueError(
                     f"the {name} loss is {value.item()}; lower the learning rate or check the cached latents"
                 )
-        counts = [
-            int((stream.generate & (stream.modality == m)).sum()) for m in (Modality.VIDEO, Modality.AUDIO)
-        ]
+        counts = [int((stream.generate & (stream.modality == m)).sum()) for m in MADE]
         by_level = torch.stack([video_levels, audio_levels], dim=1)
         shown = [
             loss.detach() if count else torch.full_like(loss, torch.nan)
@@ -180,15 +179,14 @@ class Objective:
         return moved.square().mean(-1).sum() / seen.sum().clamp(min=1)
 
     @staticmethod
-    def _of_twins(left: Tensor, targets: Tensor, stream: Stream) -> Tensor:
+    def _of_twins(left: Iterable[Tensor], targets: Iterable[Tensor], stream: Stream) -> Tensor:
         """What is wrong of the difference between twins, over how large it is, in the mean over the pairs.
 
-        left: the error of the picture's velocity, targets: the velocity itself, [N, C].
+        left: the errors of the picture's and of the sound's velocity, targets: the velocities themselves, [N, C] each.
         """
-        made = stream.generate[stream.modality == Modality.VIDEO][:, None]
         wrong, apart = (
-            _by_twins(part * made, stream).diff(dim=1).square().mean(dim=(1, 2, 3))
-            for part in (left, targets)
+            sum(_of_pairs(of, modality, stream) for of, modality in zip(parts, MADE, strict=True) if len(of))
+            for parts in (left, targets)
         )
         return (wrong / (apart + LEAST_APART)).mean()
 
@@ -230,6 +228,12 @@ class Objective:
         sums = error.new_zeros(LEVEL_BINS).index_add(0, bins, error.detach() * keep)
         hits = error.new_zeros(LEVEL_BINS).index_add(0, bins, keep)
         return mean, sums / torch.where(hits > 0, hits, torch.nan)
+
+
+def _of_pairs(rows: Tensor, modality: Modality, stream: Stream) -> Tensor:
+    """The mean square by which twins differ in what is to be made of a modality, [pairs]."""
+    made = stream.generate[stream.modality == modality][:, None]
+    return _by_twins(rows * made, stream).diff(dim=1).square().mean(dim=(1, 2, 3))
 
 
 def _by_twins(rows: Tensor, stream: Stream) -> Tensor:

@@ -92,7 +92,7 @@ class Batch:
 
     Each picture and each voice is a sample of the stream `references`, since it attends to itself alone, all
     pictures before all voices, so that its rows stand sample after sample; `owners` names the sample of `main` it
-    belongs to. twins: samples 2k and 2k + 1 are the same scene but for one term of their prompts.
+    belongs to. twins: samples 2k and 2k + 1 are the same scene but for one term of their prompts or for the voice.
     """
 
     main: Stream

@@ -1,7 +1,7 @@
 """The cast: characters whose whole identity is a vector of known parameters, and a voice."""
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -83,6 +83,7 @@ PARAMETERS: tuple[Parameter, ...] = (
 _INDEX = {parameter.name: i for i, parameter in enumerate(PARAMETERS)}
 _HATS_OVER = ("none", "short", "bob", "long", "curly", "pigtails")
 _VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
+_LEAST_PITCH_APART = 4.0  # of espeak's 0..99, about a semitone
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,16 @@ class Voice:
     def draw(cls, seed: int) -> "Voice":
         source = generator(seed, "voice")
         variant = choice(source, _VARIANTS)
-        low, high = (45.0, 88.0) if variant.startswith("f") else (15.0, 62.0)
-        return cls(variant, round(uniform(source, low, high), 1), int(uniform(source, 145, 190)))
+        return cls(variant, _draw_pitch(source, variant), int(uniform(source, 145, 190)))
+
+    def near(self, source: torch.Generator) -> "Voice":
+        """A voice as fast as this one that may be taken for it: of the same timbre three times in four, and of
+        another pitch."""
+        variant = self.variant if uniform(source, 0, 1) < 0.75 else choice(source, _VARIANTS)
+        pitch = self.pitch
+        while abs(pitch - self.pitch) < _LEAST_PITCH_APART:
+            pitch = _draw_pitch(source, variant)
+        return replace(self, variant=variant, pitch=pitch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +184,11 @@ class Character:
             "emblem": colorsys.hsv_to_rgb(self["emblem_hue"], 0.62, 0.36 if light_cloth else 0.98),
             "lips": tuple(0.72 * a + 0.28 * b * 0.8 for a, b in zip(lip, skin, strict=True)),
         }
+
+
+def _draw_pitch(source: torch.Generator, variant: str) -> float:
+    low, high = (45.0, 88.0) if variant.startswith("f") else (15.0, 62.0)
+    return round(uniform(source, low, high), 1)
 
 
 def _draw(parameter: Parameter, source: torch.Generator) -> float:

@@ -155,6 +155,17 @@ class Script:
             if held_out(other.camera.kind, other.light.direction) == (self.split == "held_out"):
                 return other
 
+    def voiced(self) -> "Script":
+        """The same scene and line, in a voice that may be taken for the speaker's."""
+        speaker = self.characters[self.speaker]
+        voice = speaker.voice.near(generator(self.seed, f"voice twin {self.split}"))
+        cast = list(self.characters)
+        cast[self.speaker] = replace(speaker, voice=voice)
+        line = self.line
+        if line is not None:
+            line = replace(line, speech=_spoken(line.text, line.language, voice, line.delivery))
+        return replace(self, characters=tuple(cast), line=line)
+
     def delivered(self, delivery: str) -> "Script":
         """The same scene and line, spoken in another of DELIVERIES; what no longer fits into the clip is cut off."""
         if self.line is None:

@@ -65,7 +65,7 @@ def test_a_share_of_pairs_that_is_none_is_refused(tmp_path):
 
 @pytest.mark.parametrize("stills", [False, True])
 def test_twins_lie_side_by_side_and_their_words_tell_them_apart(tmp_path, stills):
-    build(StagePlan(tmp_path, TOKENIZERS, clips=3, first_seed=20, stills=stills, twins=True), workers=1)
+    build(StagePlan(tmp_path, TOKENIZERS, clips=3, first_seed=20, stills=stills, twins="term"), workers=1)
     dataset = LatentDataset.open(tmp_path)
     assert len(dataset) == 6
     for one, other in ((dataset[row], dataset[row + 1]) for row in (0, 2, 4)):
@@ -75,7 +75,35 @@ def test_twins_lie_side_by_side_and_their_words_tell_them_apart(tmp_path, stills
         assert all(torch.equal(one.references[slot], other.references[slot]) for slot in one.references)
     with pytest.raises(ValueError, match="twins"):
         build(StagePlan(tmp_path.parent / "plain", TOKENIZERS, clips=1, stills=True), workers=1)
-        check_plan(tmp_path.parent / "plain", load_tokenizers(TOKENIZERS), 64, 1.28, twins=True)
+        check_plan(tmp_path.parent / "plain", load_tokenizers(TOKENIZERS), 64, 1.28, twins="term")
+
+
+def test_twins_in_two_voices_say_the_same_words_at_about_the_same_times(tmp_path):
+    build(StagePlan(tmp_path, TOKENIZERS, clips=2, first_seed=20, pairs=1.0, twins="voice"), workers=1)
+    dataset = LatentDataset.open(tmp_path)
+    assert len(dataset) == 4
+    for one, other in ((dataset[row], dataset[row + 1]) for row in (0, 2)):
+        assert one.prompts[:-1] == other.prompts[:-1] and one.described == other.described
+        assert (one.video - other.video).square().mean() < 0.1 * one.video.square().mean()
+        assert (one.audio - other.audio).square().mean() > 0.1 * one.audio.square().mean()
+        differ = [slot for slot in one.voices if not torch.equal(one.voices[slot], other.voices[slot])]
+        assert len(differ) == 1, "the other of two keeps its voice"
+    with pytest.raises(ValueError, match="twins is term, here voice"):
+        term = tmp_path.parent / "term"
+        build(StagePlan(term, TOKENIZERS, clips=1, stills=True, twins="term"), workers=1)
+        check_plan(term, load_tokenizers(TOKENIZERS), 64, 1.28, twins="voice")
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"twins": "age"}, "twins is 'age'; choose term or voice"),
+        ({"twins": "voice", "stills": True}, "no voices"),
+    ],
+)
+def test_twins_that_cannot_be_are_refused(tmp_path, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        StagePlan(tmp_path, TOKENIZERS, clips=2, **wrong)
 
 
 def test_a_cache_of_another_version_is_refused_before_it_is_used(tmp_path):

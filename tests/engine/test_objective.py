@@ -103,6 +103,7 @@ def test_a_token_should_carry_the_tag_of_whom_it_shows(tmp_path):
 def test_twins_share_noise_and_should_differ_as_they_do():
     source = torch.Generator().manual_seed(5)
     one, other = tiny_run.samples(2)
+    other = replace(other, audio=one.audio)
     twins = [one, other, other, one]
     batch = replace(pack([Recipe().sequence(s, tiny_run.Words(), source) for s in twins]), twins=True)
     batch = batch.replace(main=replace(batch.main, generate=batch.main.modality != Modality.TEXT))
@@ -125,6 +126,27 @@ def test_twins_share_noise_and_should_differ_as_they_do():
 
     known = Objective(audio_weight=0, twin_weight=2.0)(knowing, batch, torch.Generator().manual_seed(3))
     assert known.video > 0.5 and known.total - known.video < 1e-5
+
+
+def test_twins_in_two_voices_should_sound_as_different_as_they_do():
+    source = torch.Generator().manual_seed(6)
+    one, other = tiny_run.samples(2)
+    twins = [one, replace(one, audio=other.audio)]
+    batch = replace(pack([Recipe().sequence(s, tiny_run.Words(), source) for s in twins]), twins=True)
+    batch = batch.replace(main=replace(batch.main, generate=batch.main.modality != Modality.TEXT))
+    clean = batch.main.audio
+
+    def losses(sound):
+        def model(batch):
+            return Prediction(1 - batch.main.video * 0, sound)
+
+        generator = torch.Generator().manual_seed(3)
+        return Objective(audio_weight=0, twin_weight=2.0)(model, batch, generator)
+
+    alike, told = losses(clean * 0), losses(1 - clean)
+    apart = (one.audio - other.audio).square().mean()
+    torch.testing.assert_close(alike.total - alike.video, 2 * apart / (apart + LEAST_APART))
+    torch.testing.assert_close(told.total, told.video)
 
 
 def test_a_token_should_carry_the_terms_of_its_prompt_and_no_others(tmp_path):

@@ -279,6 +279,26 @@ def test_a_twin_differs_in_one_term_and_in_nothing_else():
     assert set(changed) == {"kind", "speed", "direction", "colour", "key_to_fill", "gloss"}
 
 
+def test_another_voice_changes_who_is_heard_and_nothing_else():
+    timbres, pitches = [], []
+    for seed in range(40):
+        script = Script.draw(seed, characters=1 + seed % 2, speaking=True)
+        twin, who = script.voiced(), script.speaker
+        one, other = (s.characters[who].voice for s in (script, twin))
+        assert other.rate == one.rate and abs(other.pitch - one.pitch) >= 4
+        kept = ("seed", "camera", "light", "background", "ambience", "mirrored", "speaker")
+        assert all(getattr(script, name) == getattr(twin, name) for name in kept)
+        assert torch.equal(twin.characters[who].parameters, script.characters[who].parameters)
+        assert twin.characters[1 - who :: 2] == script.characters[1 - who :: 2]
+        assert (twin.line.text, twin.line.start) == (script.line.text, script.line.start)
+        assert not torch.equal(script.waveform, twin.waveform)
+        timbres.append(other.variant == one.variant)
+        pitches.append(other.pitch)
+    assert 0.5 < sum(timbres) / len(timbres) < 0.95 and len(set(pitches)) > 30
+    silent = Script.draw(1, speaking=False)
+    assert silent.voiced().line is None
+
+
 def test_the_words_tell_who_speaks():
     scripts = [Script.draw(seed, characters=2, speaking=True) for seed in range(40)]
     for script in scripts:
