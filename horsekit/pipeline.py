@@ -208,7 +208,7 @@ class Pipeline:
                     )
                 )
                 parts.append(tuple(velocities))
-            return combine(branches, parts)
+            return combine(branches, parts, sigma >= guidance.sound_above)
 
         def placed(noise: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             clean = (start.video, start.audio)

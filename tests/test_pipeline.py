@@ -120,6 +120,10 @@ def test_a_voice_matters_and_can_be_guided_apart(pipeline):
     assert not torch.equal(louder.waveform, heard.waveform)
     none = pipeline.generate(*asked, voices=[None])
     assert torch.equal(none.frames, silent.frames)
+    briefly = pipeline.generate(
+        *asked, voices=[speech()], guidance=Guidance(2.0, 1.5, voice=3.0, sound_above=1.0)
+    )
+    assert not torch.equal(briefly.waveform, louder.waveform)
 
 
 def test_who_does_not_speak_is_not_heard(pipeline):

@@ -2,10 +2,11 @@
 
     python training/sweep.py --clips 64 --pairs 40 guidance.sync=8 guidance.text=2,guidance.reference=3 steps=48
 
-Each variant is a list of keys: `guidance.text`, `.reference`, `.voice`, `.sync` and `.direction`, `steps`, `shift`,
-`renew_above` and `sampler` as in a model's pipeline.json; `references`, the pictures of each character (1 to 3);
-`timed`, lines with the times at which they are said; `model`, another model or other weights. All make the same
-held-out clips from the same noise, and a change is taken clip by clip; its mark says that its interval leaves 0 out.
+Each variant is a list of keys: `guidance.text`, `.reference`, `.voice`, `.sync`, `.direction` and `.sound_above`,
+`steps`, `shift`, `renew_above` and `sampler` as in a model's pipeline.json; `references`, the pictures of each
+character (1 to 3); `timed`, lines with the times at which they are said; `model`, another model or other weights. All
+make the same held-out clips from the same noise, and a change is taken clip by clip; its mark says that its interval
+leaves 0 out.
 """
 
 import argparse

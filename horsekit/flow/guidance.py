@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from horsekit.flow.samplers import State
 
+_SOUND = 1  # its place in a state
+
 
 class Branch(NamedTuple):
     """One forward of the model: its weights in the sums of the picture and of the sound, and what it is told.
@@ -33,6 +35,9 @@ class Guidance:
     v₀ knows nothing, v_r the reference pictures, v_w also the words but those on camera and light, v_d all words, v_v
     also the voices; v_deaf is v_v with noise for the clip's sound, and what it tells goes to the picture alone.
     direction: None for as much as text. Strength 1 asks for no exaggeration, and branches of weight 0 are not computed.
+    sound_above: the noise level below which the sound is what the model makes of all that it is told, v_v or v_d,
+    pulled by nothing: words and voice are settled by then, and pulling adds roughness (guidance in a limited interval,
+    arXiv 2404.07724).
     """
 
     text: float = 3.0
@@ -40,6 +45,7 @@ class Guidance:
     voice: float = 1.0
     sync: float = 1.0
     direction: float | None = None
+    sound_above: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("text", "reference", "voice", "sync", "direction"):
@@ -48,6 +54,8 @@ class Guidance:
                 raise ValueError(
                     f"{name} guidance is {value!r}; choose a strength from 0 to 30 (1 turns it off)"
                 )
+        if not (isinstance(self.sound_above, (int, float)) and 0 <= self.sound_above <= 1):
+            raise ValueError(f"sound_above is {self.sound_above!r}; give a noise level from 0 to 1")
 
     def strength(self, name: str) -> float:
         """How strong one of them is; direction is as strong as text where nothing else is said."""
@@ -71,10 +79,13 @@ class Guidance:
         return tuple(branch for branch in every if any(branch.weights))
 
 
-def combine(branches: Sequence[Branch], velocities: Sequence[State]) -> State:
-    """The weighted sums of the branches' velocities."""
+def combine(branches: Sequence[Branch], velocities: Sequence[State], sound_pulled: bool = True) -> State:
+    """The weighted sums of the branches' velocities; of the sound, unless pulled, the branch that is told most."""
     assert len(branches) == len(velocities) > 0
+    told = max(number for number, branch in enumerate(branches) if branch.sound)
     return tuple(
-        sum((b.weights[k] * v[k] for b, v in zip(branches, velocities, strict=True)), start=0.0)
+        velocities[told][k]
+        if k == _SOUND and not sound_pulled
+        else sum((b.weights[k] * v[k] for b, v in zip(branches, velocities, strict=True)), start=0.0)
         for k in range(len(velocities[0]))
     )

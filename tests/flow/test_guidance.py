@@ -75,6 +75,21 @@ def test_the_picture_alone_is_pulled_to_the_sound():
     assert audio.item() == pytest.approx(7)
 
 
+def test_the_sound_is_pulled_at_high_noise_alone_where_that_is_asked():
+    branches = Guidance(text=3, reference=2, voice=4, sync=4).branches(True, True)
+    values = [(torch.tensor(float(n)), torch.tensor(10.0 * n)) for n in range(len(branches))]
+    pulled, free = (combine(branches, values, sound_pulled) for sound_pulled in (True, False))
+    assert free[0] == pulled[0] and free[1] != pulled[1]
+    (told,) = (n for n, b in enumerate(branches) if b.voices and b.sound)
+    assert free[1].item() == 10.0 * told, "the deaf branch is the picture's alone"
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.5, "low"])
+def test_a_noise_level_out_of_range_is_named(level):
+    with pytest.raises(ValueError, match="sound_above is"):
+        Guidance(sound_above=level)
+
+
 def test_a_strength_out_of_range_is_named():
     with pytest.raises(ValueError, match="text guidance is 40"):
         Guidance(text=40)
