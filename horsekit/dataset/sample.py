@@ -4,6 +4,7 @@ T latent frames, h w latent grid, N audio tokens, C channels, R reference pictur
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ from horsekit.sequence import (
     words_segment,
 )
 from horsekit.tokenizers import TextTokenizer
+
+Twins = Literal["", "term", "voice"]  # by what samples that come two by two differ, if they do
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from horsekit import clock
 from horsekit.dataset.latents import is_shard, write_shard
 from horsekit.dataset.lips import latent_means, lip_shares
-from horsekit.dataset.sample import LatentSample
+from horsekit.dataset.sample import LatentSample, Twins
 from horsekit.media import replacing
 from horsekit.prompt import DIRECTIONS, Prompt
 from horsekit.stage import Script, portrait, random_mouths, render, stage_batch
@@ -31,8 +31,6 @@ SHARD = 128
 PLAN = "plan.json"
 VOICE_SECONDS = 1.6
 RENDERED_TOGETHER = 16
-
-Twins = Literal["", "term", "voice"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,11 @@ class StagePlan:
             raise ValueError(f"twins is {self.twins!r}; choose term or voice, or leave it out")
         if self.stills and self.twins == "voice":
             raise ValueError("stills have no voices to tell apart; leave stills or twins out")
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        """The layers that prompts never leave out: those by which twins may be told apart."""
+        return DIRECTIONS if self.twins == "term" else ()
 
 
 def build(plan: StagePlan, workers: int = 2) -> None:
@@ -189,11 +192,10 @@ def nearest_subjects(boxes: Tensor, grid: Sequence[int]) -> Tensor:
 def _prompts(script: Script, numbers: Sequence[int], plan: StagePlan) -> tuple[str, ...]:
     """A shot in words, several times over; of twins always with what may tell them apart."""
     *others, last = numbers
-    always = DIRECTIONS if plan.twins == "term" else ()
     if not plan.stills:
         return (
-            *(script.prompt(n, always=always) for n in others),
-            script.prompt(last, timed=True, always=always),
+            *(script.prompt(n, always=plan.always) for n in others),
+            script.prompt(last, timed=True, always=plan.always),
         )
     if plan.twins:
         return tuple(_still_prompt(script, n) for n in numbers)
@@ -208,8 +210,7 @@ def _described(script: Script, number: int, plan: StagePlan) -> tuple[str, ...]:
     """A shot in words that do without pictures of its characters."""
     if plan.stills:
         return (_still_prompt(script, number, references=False),)
-    always = DIRECTIONS if plan.twins == "term" else ()
-    return (script.prompt(number, references=False, always=always),)
+    return (script.prompt(number, references=False, always=plan.always),)
 
 
 def _still_prompt(script: Script, number: int, references: bool = True) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from horsekit.dataset.sample import Recipe
+from horsekit.dataset.sample import Recipe, Twins
 
 ROOT = Path(__file__).resolve().parents[2]
 ZERO_FOLDER = ROOT / "configs" / "deepspeed"
@@ -47,7 +47,7 @@ class DataConfig(Section):
     split: Literal["train", "held_out"] = "train"
     references: tuple[str, ...] = ()
     voice: str | None = None
-    twins: Literal["", "term", "voice"] = ""
+    twins: Twins = ""
     recipe: dict[str, int | float] = {}
 
     @field_validator("recipe")
