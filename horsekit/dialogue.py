@@ -23,6 +23,9 @@ OPPOSITE_MANNERS = (
 SIGNS = {r"[\u3400-\u9fff]": 4.2, r"[\uac00-\ud7af]": 5.9, r"[\u3040-\u30ff]": 8.2}
 _LETTERS = 15.6
 _PACES = {SLOW: 0.6, FAST: 1.2}
+_MANNER = re.compile(
+    rf"\b(?:very|{'|'.join(manner for pair in OPPOSITE_MANNERS for manner in pair)})\b", re.IGNORECASE
+)
 _CLAUSES = re.compile(r"[,;]|\b(?:as|while|when|until|and|then)\b", re.IGNORECASE)
 _CAMERA = re.compile(r"\b(?:camera|lens|shot|view)\b", re.IGNORECASE)
 _START = 0.13  # seconds before the first line
@@ -58,9 +61,20 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
 
 
 def _manner(sentence: str) -> str:
-    """What a sentence tells beside its line, but for the clauses that move the camera, whose pace is its own."""
+    """What a sentence tells of how its line is said; its clauses may tell as well how somebody or the camera moves.
+
+    Of the line are its own clause, the ones beside it where that says nothing else, and those of a manner alone.
+    """
     clauses = _CLAUSES.split(unquoted(sentence))
-    return ", ".join(c for c in clauses if not _CAMERA.search(c) and not camera_moves(c))
+    rests = [_MANNER.sub("", clause) for clause in clauses]
+    bare = [not re.search(r"\w", rest) for rest in rests]
+    own = {number for number, clause in enumerate(clauses) if '""' in clause}
+    beside = {number + step for number in own if bare[number] for step in (-1, 1)}
+    return ", ".join(
+        clause
+        for number, (clause, rest) in enumerate(zip(clauses, rests, strict=True))
+        if (bare[number] or number in own | beside) and not _CAMERA.search(rest) and not camera_moves(rest)
+    )
 
 
 def spoken_seconds(words: str, manner: str = "") -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from horsekit.dialogue import spoken_seconds, timed
 from horsekit.prompt import timed_lines
-from horsekit.stage import Script
+from horsekit.stage import Script, phrases
 from horsekit.stage.speech import LANGUAGES
 
 LONG = 'A room. [Image 1] says: "one two three four five six" (1.0-4.0 s). The camera pans left.'
@@ -81,3 +81,48 @@ def test_the_pace_of_the_camera_in_the_sentence_of_a_line_is_not_the_line_s(text
     assert times(timed(text.format(""), 9.0)) == plain
     start, end = times(timed(text.format(" in a hurry"), 9.0))
     assert end - start < 0.9 * (plain[1] - plain[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[Image 1] turns her head slowly and says{}: "good morning".',
+        '[Image 1] nods slowly, smiles and says{}: "good morning".',
+        '[Image 1] says{}: "good morning", turning slowly to the window.',
+    ],
+)
+def test_the_pace_of_a_gesture_in_the_sentence_of_a_line_is_not_the_line_s(text):
+    plain = times(timed('[Image 1] says: "good morning".', 9.0))
+    assert times(timed(text.format(""), 9.0)) == plain
+    start, end = times(timed(text.format(" in a hurry"), 9.0))
+    assert end - start < 0.9 * (plain[1] - plain[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Slowly, [Image 1] says: "good morning".',
+        '[Image 1] says slowly and softly: "good morning".',
+        '[Image 1] says slowly, "good morning".',
+        '"good morning", [Image 1] says very slowly.',
+        '[Image 1] turns and, at a slow pace, says: "good morning".',
+        '[Image 1] says: "good morning", drawing out the words.',
+        '[Image 1] says drawing out the words: "good morning".',
+    ],
+)
+def test_a_manner_is_the_line_s_wherever_it_stands(text):
+    start, end = times(timed('[Image 1] says: "good morning".', 9.0))
+    slow, slowest = times(timed(text, 9.0))
+    assert slowest - slow > 1.4 * (end - start)
+
+
+@pytest.mark.parametrize("way", phrases.listed(phrases.DIALOGUE))
+def test_a_pace_is_the_line_s_in_all_wordings_of_the_stage(way):
+    def seconds(how):
+        start, end = times(timed(way.format(who="[Image 1]", how=how, line="good morning"), 9.0))
+        return end - start
+
+    for how in phrases.listed(phrases.DELIVERIES["slow"]):
+        assert seconds(f" {how} in French") > 1.4 * seconds(" in French")
+    for how in phrases.listed(phrases.DELIVERIES["fast"]):
+        assert seconds(f" {how}") < 0.9 * seconds("")
