@@ -23,7 +23,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from horsekit.media import Picture
+from horsekit.media import Clip, Picture
 
 CARD = "card.yaml"
 METADATA = "metadata.jsonl"
@@ -90,6 +90,10 @@ class CharacterClip:
     path: Path
     prompts: tuple[str, ...]
     extra: Mapping[str, Any]
+
+    def open(self) -> Clip | Picture:
+        """What is in the file. Errors: MediaError for one that cannot be read."""
+        return (Picture if self.path.suffix.lower() in PICTURES else Clip).open(self.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from horsekit.media import Picture
+from horsekit.media import Clip, Picture
 from horsekit.metrics.embedding import block_errors, blocks, embed, owners
 from horsekit.metrics.reader import Reading, trained
 from horsekit.metrics.statistics import median, theil_sen
@@ -22,7 +22,7 @@ LEAST_FACES = 0.5  # share of frames
 CHANCE = math.sqrt(2)  # the error of an unrelated character, which a clip without a face is given
 CAST = 100
 
-Target = Character | Sequence[Picture]
+Target = Character | Sequence[Picture | Clip]
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,19 @@ class Identity:
 
 
 def point(target: Target) -> Tensor:
-    """[E] of a character by its parameters, or of pictures as the reader sees them, on average.
+    """[E] of a character by its parameters, or as the reader sees it in pictures and clips, on average over them.
 
-    ValueError where the pictures show no face.
+    ValueError where they show no face.
     """
     if isinstance(target, Character):
         return embed(target)
     if not len(target):
-        raise ValueError("no pictures to know the character by; give at least one")
-    readings = [trained().reader.read(picture.pixels[None]) for picture in target]
-    faces = [reading.character[0] for reading in readings if reading.faces]
+        raise ValueError("nothing to know the character by; give at least one picture or clip")
+    frames = [shown.frames if isinstance(shown, Clip) else shown.pixels[None] for shown in target]
+    readings = [trained().reader.read(part) for part in frames]
+    faces = [reading.character.mean(0) for reading in readings if reading.faces >= LEAST_FACES]
     if not faces:
-        raise ValueError(f"no face was found in {len(target)} picture(s); give pictures that show the face")
+        raise ValueError(f"no face was found in {len(target)} picture(s) or clip(s); give some that show it")
     return torch.stack(faces).mean(0)
 
 

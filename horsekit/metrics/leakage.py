@@ -119,6 +119,7 @@ class Trial:
 
 FIGURES = {
     "own": ("the character: identity error, σ", "low"),
+    "pictured": ("the same by its pictures, σ", "low"),
     "clothes": ("the character in other clothes: way back to the trained ones", "0"),
     "mixed": ("the character: way towards another that was learnt", "0"),
     "copied": ("the character: likeness of the room to the reference's", "low"),
@@ -142,6 +143,8 @@ def panel(
 ) -> Panel:
     """Ask for the same clips without and with an adapter, with a progress bar, and compare.
 
+    How the character looks is read off its held-out clips, which nobody has seen, and where it has none off its
+    pictures: whoever is given those repeats how they are read, be it wrong.
     A character of the rendered world is also asked for in other clothes. beside: others that the adapter learnt,
     from which it should be told apart. The adapter stays on the pipeline.
     Errors: ValueError for fewer than 2 clips; CheckpointError for a file that is no adapter of the model.
@@ -201,6 +204,7 @@ def _trials(
 ) -> Iterator[Trial]:
     pictures, prompts = brand.pictures()[:PICTURES], brand.prompts
     who = point(brand.pictures())
+    filmed = point([clip.open() for clip in brand.held_out]) if brand.held_out else None
     crowd = Crowd.around(brand.pictures()).points
     everywhere = torch.ones_like(who, dtype=torch.bool)
     ways = [_way(who, point(one.pictures()), everywhere) for one in beside]
@@ -209,6 +213,8 @@ def _trials(
         other = script.characters[0]
         if prompts:
             own = {"own": _error_to(who), "copied": _likeness_to(pictures[0])}
+            if filmed is not None:
+                own |= {"own": _error_to(filmed), "pictured": _error_to(who)}
             if ways:
                 own["mixed"] = lambda clip, reading: max(way(clip, reading) for way in ways)
             yield Trial(

@@ -14,7 +14,7 @@ from horsekit.metrics.leakage import panel
 from horsekit.metrics.output import BAD
 from horsekit.stage import portrait
 
-FENNEL = BrandCharacter.load(Path("data/characters/fennel"))
+FENNEL, RUSTY = (BrandCharacter.load(Path("data/characters") / name) for name in ("fennel", "rusty"))
 
 
 def held(picture: Picture) -> Clip:
@@ -82,12 +82,31 @@ def test_a_notebook_sees_which_changes_are_for_the_better(found):
 
 
 def test_two_characters_of_one_adapter_are_told_apart():
-    rusty = BrandCharacter.load(Path("data/characters/rusty"))
-    for brand, other, (base, adapted) in ((FENNEL, rusty, (0, 0)), (rusty, FENNEL, (0, 1))):
+    for brand, other, (base, adapted) in ((FENNEL, RUSTY, (0, 0)), (RUSTY, FENNEL, (0, 1))):
         rows = panel(Show(), "both.safetensors", brand, clips=2, beside=[other]).rows
         (mixed,) = (row for row in rows if row.key == "mixed")
         assert mixed.intervals[0].value == pytest.approx(base, abs=0.3)
         assert mixed.intervals[1].value == pytest.approx(adapted, abs=0.3)
+
+
+class Film(Show):
+    """A model that shows the character's own footage, of which nothing was kept back."""
+
+    def generate_many(self, requests, steps=None):
+        return [RUSTY.clips[k % len(RUSTY.clips)].open() for k in range(len(requests))]
+
+
+def test_footage_is_nearer_to_the_footage_that_was_kept_back_than_to_pictures():
+    rows = {row.key: row for row in panel(Film(), "x", RUSTY, clips=4).rows}
+    own, pictured = (rows[key].intervals[1].value for key in ("own", "pictured"))
+    assert own < 0.35 and pictured > own + 0.05
+
+
+def test_a_character_without_clips_is_known_by_its_pictures():
+    asked = ("[Image 1] smiles.",)
+    bare = replace(FENNEL, held_out=(), card=FENNEL.card.model_copy(update={"regression_prompts": asked}))
+    rows = {row.key: row for row in panel(Show(), "x", bare, clips=2).rows}
+    assert "pictured" not in rows and rows["own"].intervals[0].value < 0.5
 
 
 def test_one_clip_says_nothing_of_spread():
