@@ -91,9 +91,14 @@ class CharacterClip:
     prompts: tuple[str, ...]
     extra: Mapping[str, Any]
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture and no clip."""
+        return self.path.suffix.lower() in PICTURES
+
     def open(self) -> Clip | Picture:
         """What is in the file. Errors: MediaError for one that cannot be read."""
-        return (Picture if self.path.suffix.lower() in PICTURES else Clip).open(self.path)
+        return (Picture if self.is_picture else Clip).open(self.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit import clock
-from horsekit.character import PICTURES, CharacterClip, read_clips
+from horsekit.character import CharacterClip, read_clips
 from horsekit.dataset.sample import LatentSample
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound, replacing
@@ -145,7 +145,7 @@ def encode_folder(
     for entry in tqdm(entries, desc="encoding", unit="file"):
         pieces = encode_entry(entry, references, cache)
         samples += [replace(piece, voices=voices if piece.audio is not None else {}) for piece in pieces]
-        if any(piece.audio is None for piece in pieces) and not is_picture(entry):
+        if any(piece.audio is None for piece in pieces) and not entry.is_picture:
             silent.append(entry.path.name)
     if silent:
         print(f"without sound, training the picture alone: {', '.join(silent)}")
@@ -156,7 +156,7 @@ def encode_entry(
     entry: CharacterClip, references: dict[int, Tensor], cache: LatentCache
 ) -> list[LatentSample]:
     """A picture as one sample, a clip as one for each piece of at most MAX_SECONDS."""
-    if is_picture(entry):
+    if entry.is_picture:
         return [LatentSample(cache.picture(entry.path), None, entry.prompts, references)]
     pieces = cache.clip(entry.path)
     starts = [sum(clock.latent_frames(len(video)) for video, _ in pieces[:k]) for k in range(len(pieces))]
@@ -168,8 +168,3 @@ def encode_entry(
             prompts = tuple(excerpt(p, clock.duration(start), clock.duration(end)) for p in prompts)
         samples.append(LatentSample(video, audio, prompts, references))
     return samples
-
-
-def is_picture(entry: CharacterClip) -> bool:
-    """Whether an entry names a picture and not a clip."""
-    return entry.path.suffix.lower() in PICTURES

@@ -24,7 +24,7 @@ from horsekit.character import (
     CharacterError,
     read_entry,
 )
-from horsekit.dataset.folder import LatentCache, is_picture
+from horsekit.dataset.folder import LatentCache
 from horsekit.doctor.diagnosis import Diagnosis, Examined, Finding
 from horsekit.doctor.faces import Watch
 from horsekit.doctor.measures import QUIET, blur_effect, difference_hash, heard
@@ -178,7 +178,7 @@ def _entries(folder: Path, with_references: bool) -> tuple[list[CharacterClip], 
 
 def _examined(entry: CharacterClip, name: str, cache: LatentCache, watch: Watch) -> tuple[Examined, Tensor]:
     """A file as the model will see it, and its middle frame [H, W, 3] as it was handed in."""
-    if is_picture(entry):
+    if entry.is_picture:
         picture, latents = Picture.open(entry.path), cache.picture(entry.path)
         fitted = picture.fitted(*cache.size(*picture.pixels.shape[:2])).pixels[None]
         shown = Picture(cache.tokenizers.video.decode(latents[None])[0, 0])
@@ -215,7 +215,7 @@ def _complaints(examined: Examined, entry: CharacterClip) -> Iterator[Finding]:
     path, name = shlex.quote(str(entry.path)), examined.file
     fixed = shlex.quote(str(entry.path.with_stem(entry.path.stem + "-fixed")))
     moved = f"&& mv {fixed} {path}"
-    if not is_picture(entry) and (examined.loudness is None or examined.loudness < QUIET):
+    if not entry.is_picture and (examined.loudness is None or examined.loudness < QUIET):
         what = "it has no sound, and trains the picture alone"
         yield Finding(
             "warning",
