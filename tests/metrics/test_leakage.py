@@ -90,7 +90,7 @@ def test_two_characters_of_one_adapter_are_told_apart():
 
 
 class Film(Show):
-    """A model that shows the character's own footage, of which nothing was kept back."""
+    """A model that shows the footage that an adapter learns from."""
 
     def generate_many(self, requests, steps=None):
         return [RUSTY.clips[k % len(RUSTY.clips)].open() for k in range(len(requests))]
