@@ -8,7 +8,7 @@ R reference pictures, h w latent grid, C channels
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from horsekit.character import CharacterClip, read_clips
 from horsekit.dataset.sample import LatentSample
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound, replacing
+from horsekit.prompt import mentions, without_layers
 from horsekit.sequence import MAX_VOICE
 from horsekit.tokenizers import Tokenizers, opening
 
 LATENTS = Path("cache") / "latents"  # below the repository
 MAX_SECONDS = 2.56  # what is longer is cut into pieces
 LEAST_SECONDS = 0.4  # what is left over at the end, if shorter, is dropped
+IN_TIME = ("action", "dialogue", "camera", "sound")  # layers of a prompt that no single frame shows
 
 
 class LatentCache:
@@ -50,6 +52,14 @@ class LatentCache:
         stored = self._stored(path, lambda: self._encode_clip(Clip.open(path)))
         count = sum(key.startswith("video") for key in stored)
         return [(stored[f"video.{k}"], stored.get(f"audio.{k}")) for k in range(count)]
+
+    def stills(self, path: Path, count: int) -> tuple[Tensor, Tensor]:
+        """Latents [n, 1, h, w, C] of single frames, evenly over a clip, and when they are shown, [n] in seconds.
+
+        n is `count`, or all frames of a clip that has fewer.
+        """
+        stored = self._stored(path, lambda: self._encode_stills(Clip.open(path), count), f"stills {count}")
+        return stored["video"], stored["seconds"]
 
     def picture(self, path: Path) -> Tensor:
         """Latents [1, h, w, C] of a picture that is to be made."""
@@ -79,6 +89,13 @@ class LatentCache:
                 sound = held.waveform[clock.sample_count(first, rate) : clock.sample_count(last, rate), 0]
                 latents[f"audio.{number}"] = self.tokenizers.audio.encode(sound[None])[0].contiguous()
         return latents
+
+    @torch.inference_mode()
+    def _encode_stills(self, clip: Clip, count: int) -> dict[str, Tensor]:
+        frames = clip.conformed(*self.size(*clip.frames.shape[1:3])).frames
+        taken = still_frames(len(frames), count)
+        video = self.tokenizers.video.encode(frames[taken, None])
+        return {"video": video.contiguous(), "seconds": clock.frame_times(len(frames))[taken]}
 
     @torch.inference_mode()
     def _encode_picture(self, path: Path, square: bool) -> dict[str, Tensor]:
@@ -116,6 +133,12 @@ def piece_spans(frames: int) -> list[tuple[int, int]]:
     return [(a, a + clock.whole_frames(min(most, frames - a))) for a in starts]
 
 
+def still_frames(frames: int, count: int) -> list[int]:
+    """Which of F frames, in the middles of as many equal parts, are taken for stills."""
+    parts = min(frames, count)
+    return [(2 * k + 1) * frames // (2 * parts) for k in range(parts)]
+
+
 def fitting_size(height: int, width: int, side: int, stride: int) -> tuple[int, int]:
     """The size in whole strides, of no more pixels than side², nearest to height : width without losing many pixels."""
     cells = max(1, side // stride) ** 2
@@ -129,10 +152,11 @@ def fitting_size(height: int, width: int, side: int, stride: int) -> tuple[int, 
 
 
 def encode_folder(
-    folder: Path, pictures: list[Path], cache: LatentCache, voice: Path | None = None
+    folder: Path, pictures: list[Path], cache: LatentCache, voice: Path | None = None, stills: int = 0
 ) -> list[LatentSample]:
     """All clips and pictures of a folder, with the `pictures` and the `voice` as references of slot 1.
 
+    stills: so many frames of each clip are pictures to learn from as well, in what its words say of a single frame.
     What has no sound trains the picture alone, and is named. Errors: ValueError for a folder that lists nothing;
     CharacterError for a broken line; MediaError for a clip or picture that cannot be read.
     """
@@ -147,6 +171,8 @@ def encode_folder(
         samples += [replace(piece, voices=voices if piece.audio is not None else {}) for piece in pieces]
         if any(piece.audio is None for piece in pieces) and not entry.is_picture:
             silent.append(entry.path.name)
+        if stills and not entry.is_picture:
+            samples += encode_stills(entry, references, cache, stills)
     if silent:
         print(f"without sound, training the picture alone: {', '.join(silent)}")
     return samples
@@ -168,3 +194,25 @@ def encode_entry(
             prompts = tuple(excerpt(p, clock.duration(start), clock.duration(end)) for p in prompts)
         samples.append(LatentSample(video, audio, prompts, references))
     return samples
+
+
+def encode_stills(
+    entry: CharacterClip, references: dict[int, Tensor], cache: LatentCache, count: int
+) -> list[LatentSample]:
+    """Single frames of a clip as samples without sound, each with what the prompts say of it."""
+    stored = zip(*cache.stills(entry.path, count), strict=True)
+    return [
+        LatentSample(video, None, still_prompts(entry.prompts, second.item()), references)
+        for video, second in stored
+    ]
+
+
+def still_prompts(prompts: Sequence[str], second: float) -> tuple[str, ...]:
+    """The wordings of a clip that hold for a single frame of it, less what is told in time.
+
+    Those that then no longer mention whom they show are left out, and if no others are left, all stay whole.
+    """
+    within = [excerpt(prompt, second, second + clock.duration(1)) for prompt in prompts]
+    told = [without_layers(prompt, IN_TIME) for prompt in within]
+    kept = [t for t, whole in zip(told, within, strict=True) if t and mentions(t) == mentions(whole)]
+    return tuple(kept or within)

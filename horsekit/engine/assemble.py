@@ -150,7 +150,7 @@ def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> L
         [
             sample
             for source in sources(data)
-            for sample in encode_folder(source.clips, source.pictures, cache, source.voice)
+            for sample in encode_folder(source.clips, source.pictures, cache, source.voice, data.stills)
         ]
     )
     if place.first:

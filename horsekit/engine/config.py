@@ -28,13 +28,13 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where the samples come from; paths are relative to the repository.
 
-    stage: cached latents of rendered clips in `path`; the first `clips` of them are rendered where they are
-    missing (null: take what is there). characters: the clips of brand characters' folders, `characters`, each with
-    the pictures and the voice of its card. folder: clips and pictures listed in `path`/metadata.jsonl, with
-    `references`, pictures or folders of pictures, of the one character they show, and `voice`, a file of its
-    speech. Of both, clips and pictures may have any shape and length; size: the side of a square of as many pixels
-    as each of them keeps. twins: the stage's clips come two by two, each pair differing in one term or in the voice,
-    see dataset.stage. recipe: fields of dataset.Recipe.
+    stage: cached latents of rendered clips in `path`; the first `clips` of them are rendered where they are missing
+    (null: take what is there). characters: the clips of brand characters' folders, `characters`, each with the
+    pictures and the voice of its card. folder: clips and pictures listed in `path`/metadata.jsonl, with `references`,
+    pictures or folders of pictures, of the one character they show, and `voice`, a file of its speech. Of both, clips
+    and pictures may have any shape and length; size: the side of a square of as many pixels as each of them keeps;
+    stills: so many frames of each clip are learnt as pictures as well. twins: the stage's clips come two by two, each
+    pair differing in one term or in the voice, see dataset.stage. recipe: fields of dataset.Recipe.
     """
 
     kind: Literal["stage", "characters", "folder"]
@@ -47,6 +47,7 @@ class DataConfig(Section):
     split: Literal["train", "held_out"] = "train"
     references: tuple[str, ...] = ()
     voice: str | None = None
+    stills: Annotated[int, Field(ge=0)] = 0
     twins: Twins = ""
     recipe: dict[str, int | float] = {}
 

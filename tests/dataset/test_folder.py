@@ -7,9 +7,19 @@ from itertools import pairwise
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from horsekit.dataset.batches import Batches
-from horsekit.dataset.folder import MAX_SECONDS, LatentCache, encode_folder, fitting_size, piece_spans
+from horsekit.dataset.folder import (
+    MAX_SECONDS,
+    LatentCache,
+    encode_folder,
+    fitting_size,
+    piece_spans,
+    still_frames,
+    still_prompts,
+)
 from horsekit.dataset.latents import LatentDataset
 from horsekit.media import Clip, Picture, Sound
 from horsekit.prompt import timed_lines
@@ -144,3 +154,38 @@ def test_a_voice_goes_with_every_clip_that_is_heard(tmp_path):
     voice = Sound(0.1 * torch.randn(90_000, 1), 16_000).save(tmp_path / "voice.wav")
     heard, silent = encode_folder(tmp_path, [], LatentCache(tmp_path / "cache", SHIPPED, 64), voice)
     assert heard.voices[1].shape == (100, 64) and not silent.voices
+
+
+@given(frames=st.integers(1, 300), count=st.integers(1, 40))
+def test_stills_are_taken_evenly_and_no_frame_twice(frames, count):
+    taken = still_frames(frames, count)
+    assert len(taken) == min(frames, count) and taken[0] >= 0 and taken[-1] < frames
+    steps = {b - a for a, b in pairwise(taken)}
+    assert all(step >= 1 for step in steps) and (not steps or max(steps) - min(steps) <= 1)
+
+
+def test_frames_of_a_clip_are_pictures_to_learn_from_as_well(tmp_path):
+    """The half of the clip in which it is bright gives bright pictures, and they say nothing of what is heard."""
+    frames = torch.full((50, 64, 64, 3), 20, dtype=torch.uint8)
+    frames[25:] = 230
+    clip = Clip(frames, torch.zeros(32_000, 1), 25, 16_000)
+    put(tmp_path, "clip.mp4", clip)
+    cache = LatentCache(tmp_path / "cache", SHIPPED, 64)
+    whole, *stills = encode_folder(tmp_path, [], cache, stills=4)
+    assert len(whole.video) == 13 and whole.audio is not None
+    assert [(len(still.video), still.audio) for still in stills] == [(1, None)] * 4
+    seen = [SHIPPED.video.decode(still.video[None]).float().mean().item() for still in stills]
+    assert seen == pytest.approx([20, 20, 230, 230], abs=12)
+
+
+def test_a_still_is_told_what_its_frame_shows():
+    wordings = (
+        '[Image 1] stands before us. [Image 1] says: "all aboard". The camera tilts up. Warm light from the left.',
+        "[00:00-00:01] [Image 1], a red cat. Blue light from behind. [00:01-00:02] [Image 1] in the rain.",
+        '[Image 1] says: "here we are". A pale wall.',
+    )
+    assert still_prompts(wordings, 0.5) == (
+        "[Image 1] stands before us. Warm light from the left.",
+        "[Image 1], a red cat. Blue light from behind.",
+    )
+    assert still_prompts(wordings[2:], 0.5) == wordings[2:], "better all of it than nobody"
