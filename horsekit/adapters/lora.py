@@ -105,13 +105,8 @@ def remove_lora(model: UnifiedTransformer) -> None:
         setattr(model.get_submodule(parent), child, model.get_submodule(name).base_layer)
 
 
-def save_adapter(
-    model: UnifiedTransformer, path: Path | str, metadata: dict[str, str], strength: float = 1.0
-) -> None:
-    """Write the adapter that the model carries as one safetensors file; rank, alpha and scope go with it.
-
-    strength: how strongly it acts from then on, 1 as on this model; alpha tells.
-    """
+def save_adapter(model: UnifiedTransformer, path: Path | str, metadata: dict[str, str]) -> None:
+    """Write the adapter that the model carries as one safetensors file; rank, alpha and scope go with it."""
     loras = _loras(model)
     if not loras:
         raise ValueError("the model carries no adapter; add one with add_lora")
@@ -121,7 +116,7 @@ def save_adapter(
     about = {
         "format": FORMAT,
         "rank": str(first.r[NAME]),
-        "alpha": str(strength * first.lora_alpha[NAME]),
+        "alpha": str(first.lora_alpha[NAME]),
         "scope": first.scope[NAME],
     }
     path = Path(path)

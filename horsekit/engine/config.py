@@ -97,15 +97,10 @@ class EmaConfig(Section):
 
 
 class LoraConfig(Section):
-    """Low-rank updates of the frozen base; scope: which tokens they act on.
-
-    strength: how strongly what is exported acts, 1 as it was trained. What a few clips teach holds for others of the
-    same character only in part; the rest is those clips, learnt by heart.
-    """
+    """Low-rank updates of the frozen base; scope: which tokens they act on."""
 
     rank: Annotated[int, Field(gt=0)] = 16
     alpha: Positive = 16.0
-    strength: Positive = 1.0
     scope: Literal["all", "references"] = "references"
 
 

@@ -20,7 +20,7 @@ def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig,
 
     characters = [BrandCharacter.load(ROOT / name) for name in config.data.characters]
     about = {"base": config.model, "steps": str(progress.step), "samples": str(progress.samples)}
-    save_adapter(model, folder / ADAPTER, {**about, **joint_metadata(characters)}, config.lora.strength)
+    save_adapter(model, folder / ADAPTER, {**about, **joint_metadata(characters)})
 
 
 def adapters_of(run: Path) -> dict[str, Path]:

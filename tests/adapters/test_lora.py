@@ -172,21 +172,6 @@ def test_a_file_brings_the_adapter_back_with_what_is_known_of_it(tmp_path, scope
     assert [path.name for path in tmp_path.iterdir()] == ["fennel.safetensors"]
 
 
-def test_an_adapter_may_be_written_to_act_less_strongly(tmp_path):
-    from horsekit.adapters.lora import add_lora, load_adapter, save_adapter
-
-    built = model()
-    add_lora(built, 4, 8, "all")
-    train_a_little(built)
-    save_adapter(built, tmp_path / "whole.safetensors", {})
-    save_adapter(built, tmp_path / "half.safetensors", {}, 0.5)
-    weak, halved = model(), model()
-    load_adapter(weak, tmp_path / "whole.safetensors", 0.5)
-    load_adapter(halved, tmp_path / "half.safetensors")
-    assert torch.equal(outputs(halved, True), outputs(weak, True))
-    assert not torch.equal(outputs(halved, True), outputs(built, True))
-
-
 def test_taking_the_adapter_off_gives_the_base_back(tmp_path):
     from horsekit.adapters.lora import add_lora, load_adapter, remove_lora, save_adapter
 
