@@ -182,11 +182,14 @@ def test_an_adapter_changes_the_clip_and_a_foreign_file_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore")  # of peft's own dependencies
-def test_an_adapter_is_exported_and_its_scope_is_told(tiny_pipeline_folder, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("scope", "told"), [("references", "reference tokens alone"), ("media", "pictures and sound alone")]
+)
+def test_an_adapter_is_exported_and_its_scope_is_told(tiny_pipeline_folder, tmp_path, capsys, scope, told):
     from horsekit.adapters.lora import add_lora, save_adapter
 
     pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
-    add_lora(pipeline.transformer, rank=2, alpha=2.0, scope="references")
+    add_lora(pipeline.transformer, rank=2, alpha=2.0, scope=scope)
     save_adapter(pipeline.transformer, tmp_path / "a.safetensors", {})
     for layout, out in (("comfyui", "comfy.safetensors"), ("peft", "folder")):
         code = cli.main(
@@ -194,4 +197,4 @@ def test_an_adapter_is_exported_and_its_scope_is_told(tiny_pipeline_folder, tmp_
         )
         shown = capsys.readouterr()
         assert code == 0 and (tmp_path / out).exists() and shown.out.strip() == str(tmp_path / out)
-        assert "reference tokens alone" in shown.err
+        assert told in shown.err

@@ -1,4 +1,4 @@
-"""LoRA on a frozen transformer, through peft: on all tokens, or on those of the references alone.
+"""LoRA on a frozen transformer, through peft: on all tokens, on all but the words', or on the references' alone.
 
 Imports peft, and with it transformers, so it is imported where it is used.
 """
@@ -17,17 +17,18 @@ from horsekit.transformer import CheckpointError, UnifiedTransformer
 from horsekit.transformer.checkpoint import write_safetensors
 from horsekit.transformer.layers import ExpertLinear, SharedLinear, Sizes, linear
 
-Scope = Literal["all", "references"]
+Scope = Literal["all", "media", "references"]
 TARGETS = ("linear_qkv", "linear_proj", "up_gate_proj", "down_proj")
 FORMAT = "horsekit-lora"
 NAME = "default"
+NARROW = {"media": "tokens of pictures and sound alone", "references": "reference tokens alone"}
 
 
 class TokenLora(nn.Module, LoraLayer):
     """A linear map of the transformer with low-rank updates beside it, one per modality where the map has.
 
-    Adapters go by name, each with its scope; "references": rows of a stream without words, as only the stream of
-    references is.
+    Adapters go by name, each with its scope; "media": all rows but those of words, so that the words mean what they
+    did; "references": rows of a stream without words, as only the stream of references is.
     """
 
     def __init__(self, base_layer: ExpertLinear | SharedLinear) -> None:
@@ -53,10 +54,13 @@ class TokenLora(nn.Module, LoraLayer):
         """x [S, I] with its rows per modality to [S, O]."""
         result = self.base_layer(x, sizes)
         for name in () if self.disable_adapters else self.active_adapters:
-            if self.scope[name] == "references" and sizes[2] > 0:
+            touched = _touched(self.scope[name], sizes)
+            rows = sum(touched)
+            if rows == 0:
                 continue
-            update = self.lora_B[name](self.lora_A[name](x.float(), sizes), sizes)
-            result = result + (update * self.scaling[name]).to(result.dtype)
+            update = self.lora_B[name](self.lora_A[name](x[:rows].float(), touched), touched)
+            changed = result[:rows] + (update * self.scaling[name]).to(result.dtype)
+            result = torch.cat([changed, result[rows:]])
         return result
 
     def change(self) -> Tensor:
@@ -69,6 +73,14 @@ class TokenLora(nn.Module, LoraLayer):
             )
             total += self.scaling[name] * torch.cat([b @ a for b, a in pairs])
         return total
+
+
+def _touched(scope: Scope, sizes: Sizes) -> Sizes:
+    """How many rows of each modality an update acts on; those of words come last."""
+    video, audio, words = sizes
+    if scope == "references" and words > 0:
+        return (0, 0, 0)
+    return (video, audio, 0) if scope == "media" else sizes
 
 
 def add_lora(model: UnifiedTransformer, rank: int, alpha: float, scope: Scope) -> None:
@@ -158,15 +170,16 @@ def stack_adapters(
 def merge_lora(model: UnifiedTransformer) -> None:
     """Write what the model's adapters add into its own weights, and take them off.
 
-    Errors: ValueError for a model without an adapter, or one whose adapter acts on references alone, which no
+    Errors: ValueError for a model without an adapter, or one whose adapter acts on some tokens alone, which no
     weight that all tokens share can hold.
     """
     loras = [model.get_submodule(name) for name in _loras(model)]
     if not loras:
         raise ValueError("the model carries no adapter; load one first")
-    if any(scope == "references" for lora in loras for scope in lora.scope.values()):
+    narrow = [NARROW[scope] for scope in loras[0].scope.values() if scope in NARROW]
+    if narrow:
         raise ValueError(
-            "the adapter acts on reference tokens alone and cannot become part of weights that all tokens share; "
+            f"the adapter acts on {narrow[0]} and cannot become part of weights that all tokens share; "
             "keep it beside the model, or train with lora.scope=all"
         )
     with torch.no_grad():

@@ -97,11 +97,11 @@ class EmaConfig(Section):
 
 
 class LoraConfig(Section):
-    """Low-rank updates of the frozen base; scope: which tokens they act on."""
+    """Low-rank updates of the frozen base; scope: which tokens they act on, "media" those of pictures and sound."""
 
     rank: Annotated[int, Field(gt=0)] = 16
     alpha: Positive = 16.0
-    scope: Literal["all", "references"] = "references"
+    scope: Literal["all", "media", "references"] = "references"
 
 
 class ObjectiveConfig(Section):

@@ -77,7 +77,7 @@ def outputs(built: UnifiedTransformer, references: bool) -> torch.Tensor:
     return torch.cat([velocity.video.flatten(), velocity.audio.flatten()])
 
 
-@pytest.mark.parametrize("scope", ["all", "references"])
+@pytest.mark.parametrize("scope", ["all", "media", "references"])
 @pytest.mark.parametrize("references", [True, False])
 def test_a_fresh_adapter_changes_no_bit(scope, references):
     from horsekit.adapters.lora import add_lora
@@ -107,6 +107,24 @@ def test_an_adapter_of_all_tokens_acts_without_references_too():
     add_lora(built, 4, 4, "all")
     train_a_little(built)
     assert (outputs(built, False) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("layer", [0, 1])  # one with a map for each modality, one that all share
+def test_an_adapter_of_media_changes_what_is_seen_and_heard_and_no_words(layer):
+    from horsekit.adapters.lora import add_lora
+
+    narrow, wide = model(), model()
+    x = torch.randn(7, 32, generator=torch.Generator().manual_seed(3))
+    found = {}
+    for built, scope in ((narrow, "media"), (wide, "all")):
+        torch.manual_seed(4)  # the same updates in both
+        add_lora(built, 2, 6, scope)
+        train_a_little(built)
+        found[scope] = built.block.layers[layer].attention.linear_qkv(x, (4, 2, 1))
+    base = narrow.block.layers[layer].attention.linear_qkv.base_layer(x, (4, 2, 1))
+    assert torch.equal(found["media"][6:], base[6:])
+    torch.testing.assert_close(found["media"][:6], found["all"][:6])
+    assert ((found["media"][:6] - base[:6]).abs().amax(1) > 1e-3).all()
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
@@ -150,7 +168,7 @@ def test_the_update_is_the_low_rank_product_of_each_modality():
     torch.testing.assert_close(lora(x, sizes), torch.cat(expected))
 
 
-@pytest.mark.parametrize("scope", ["all", "references"])
+@pytest.mark.parametrize("scope", ["all", "media", "references"])
 def test_a_file_brings_the_adapter_back_with_what_is_known_of_it(tmp_path, scope):
     from horsekit.adapters.lora import add_lora, load_adapter, save_adapter
 
@@ -294,9 +312,10 @@ def test_what_cannot_be_merged_says_why(tmp_path):
     built = model()
     with pytest.raises(ValueError, match="carries no adapter"):
         merge_lora(built)
-    load_adapter(built, two_adapters(tmp_path, ("references",))[0])
-    with pytest.raises(ValueError, match="reference tokens alone"):
-        merge_lora(built)
+    for scope, said in (("references", "reference tokens alone"), ("media", "pictures and sound alone")):
+        load_adapter(built, two_adapters(tmp_path, (scope,))[0])
+        with pytest.raises(ValueError, match=said):
+            merge_lora(built)
     stack_adapters(built, [(path, 1.0) for path in two_adapters(tmp_path)])
     with pytest.raises(ValueError, match="several adapters"):
         save_adapter(built, tmp_path / "x.safetensors", {})

@@ -238,7 +238,7 @@ def test_the_run_remembers_its_config(tmp_path):
     assert result.folder == ROOT / config.folder
 
 
-@pytest.mark.parametrize("scope", ["all", "references"])
+@pytest.mark.parametrize("scope", ["all", "media", "references"])
 def test_a_lora_learns_on_a_frozen_base_and_is_shipped_as_an_adapter(tmp_path, scope):
     from horsekit.adapters.lora import add_lora, load_adapter
 
