@@ -167,15 +167,8 @@ class Export:
 
     def run(self, options: argparse.Namespace) -> None:
         from horsekit.adapters.export import export_comfyui, export_peft
-        from horsekit.adapters.lora import NARROW
 
-        about = {"comfyui": export_comfyui, "peft": export_peft}[options.layout](options.adapter, options.out)
-        if about["scope"] in NARROW:
-            print(
-                f"horsekit: this adapter was trained to act on {NARROW[about['scope']]}; a loader that adds it to "
-                "the weights makes it act on all tokens. Train with lora.scope=all for such loaders.",
-                file=sys.stderr,
-            )
+        {"comfyui": export_comfyui, "peft": export_peft}[options.layout](options.adapter, options.out)
         print(options.out)
 
 

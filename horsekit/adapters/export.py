@@ -5,12 +5,13 @@ stands, B block by block along the diagonal, of three times the rank.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from horsekit.adapters.lora import TARGETS, read_adapter
+from horsekit.adapters.lora import NARROW, TARGETS, read_adapter
 from horsekit.media import replacing_folder
 from horsekit.transformer.checkpoint import write_safetensors
 
@@ -22,7 +23,7 @@ def export_comfyui(adapter: Path | str, path: Path | str) -> dict[str, str]:
     """Write an adapter's file with ComfyUI's keys; returns the metadata that goes with it.
 
     Keys: diffusion_model.<map>.lora_A.weight, .lora_B.weight and .alpha, which its generic loader divides by the
-    rank. Errors: CheckpointError for a file that is no adapter.
+    rank. Warns of an adapter that acts on some tokens alone. Errors: CheckpointError for a file that is no adapter.
     """
     about, maps = _plain(adapter)
     tensors = {}
@@ -39,8 +40,8 @@ def export_comfyui(adapter: Path | str, path: Path | str) -> dict[str, str]:
 def export_peft(adapter: Path | str, folder: Path | str) -> dict[str, str]:
     """Write the folder that peft reads: adapter_config.json and adapter_model.safetensors; returns the metadata.
 
-    It appears complete or not at all. Errors: CheckpointError for a file that is no adapter, ValueError for a
-    folder that is there already.
+    It appears complete or not at all. Warns of an adapter that acts on some tokens alone. Errors: CheckpointError
+    for a file that is no adapter, ValueError for a folder that is there already.
     """
     folder = Path(folder)
     if folder.exists():
@@ -70,8 +71,17 @@ def export_peft(adapter: Path | str, folder: Path | str) -> dict[str, str]:
 
 
 def _plain(adapter: Path | str) -> tuple[dict[str, str], dict[str, tuple[Tensor, Tensor, float]]]:
-    """Metadata, and for each map A [r, in], B [out, r] and alpha, such that alpha/r · B·A adds to its weight."""
+    """Metadata, and for each map A [r, in], B [out, r] and alpha, such that alpha/r · B·A adds to its weight.
+
+    Warns of an adapter of some tokens, which no loader of plain updates can tell from the others.
+    """
     about, tensors = read_adapter(adapter)
+    if about["scope"] in NARROW:
+        warnings.warn(
+            f"{adapter} was trained to act on {NARROW[about['scope']]}; a loader that adds it to the weights makes it "
+            "act on all tokens. Train with lora.scope=all for such loaders.",
+            stacklevel=3,
+        )
     rank, maps = int(about["rank"]), {}
     for key, a in tensors.items():
         if key.endswith(".lora_A.weight"):
