@@ -6,6 +6,7 @@ B requests, T latent frames, h w latent grid, N audio tokens, C channels
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -101,8 +102,9 @@ class Pipeline:
     def adapt(self, *adapters: Path | str | tuple[Path | str, float]) -> None:
         """Put adapters on the transformer, in place of any it carries; their updates add up. None: take them off.
 
-        Each is a file, or a file and how strongly it acts (1: as trained). Warns where the rights to a character
-        have ended or nobody's consent is named. Errors: CheckpointError naming a file that does not fit.
+        Each is a file, or a file and how strongly it acts (1: as trained). One of all tokens acts on every clip,
+        others on clips with references. Warns where the rights to a character have ended or nobody's consent is
+        named. Errors: CheckpointError naming a file that does not fit.
         """
         from horsekit.adapters.lora import stack_adapters
 
@@ -153,22 +155,43 @@ class Pipeline:
         size, longest = self.settings.size, self.settings.max_seconds
         canvases = [open_canvas(request, self.tokenizers, size, longest) for request in requests]
         levels = schedule(self.settings.steps if steps is None else steps, self.settings.shift)
-        total = max(len(canvas.windows) for canvas in canvases)
-        for number in range(total):
-            active = [canvas for canvas in canvases if len(canvas.windows) > number]
+        passes = [
+            (number, [canvas for canvas in party if len(canvas.windows) > number])
+            for party in self._parties(canvases)
+            for number in range(max(len(canvas.windows) for canvas in party))
+        ]
+        for place, (number, active) in enumerate(passes):
             spans = [canvas.windows[number] for canvas in active]
 
-            def report(step: Step, active=active, spans=spans, number=number) -> None:
+            def report(step: Step, active=active, spans=spans, place=place) -> None:
                 if callback is not None:
-                    index, count = number * step.total + step.index, total * step.total
+                    index, count = place * step.total + step.index, len(passes) * step.total
                     callback(Progress(index, count, lambda: self._preview(active[0], spans[0], step)))
 
-            made = self._made(active, spans, levels, guidance or self.settings.guidance, report)
+            with self._adapted(active[0]):
+                made = self._made(active, spans, levels, guidance or self.settings.guidance, report)
             for canvas, span, (video, audio) in zip(active, spans, made, strict=True):
                 canvas.put(span, video, audio)
-        return [
-            replace(canvas.clip(self.tokenizers), metadata=self._about(canvas.request)) for canvas in canvases
-        ]
+        return [replace(canvas.clip(self.tokenizers), metadata=self._about(canvas)) for canvas in canvases]
+
+    def _parties(self, canvases: Sequence[Canvas]) -> list[list[Canvas]]:
+        """Canvases on which all adapters act, and those on which only some do."""
+        known = [canvas for canvas in canvases if self._acting(canvas) == self.adapters]
+        unknown = [canvas for canvas in canvases if canvas not in known]
+        return [party for party in (known, unknown) if party]
+
+    def _acting(self, canvas: Canvas) -> list[dict[str, str]]:
+        """The adapters that act on a canvas."""
+        known = canvas.pictures or canvas.voices
+        return self.adapters if known else [about for about in self.adapters if about["scope"] == "all"]
+
+    def _adapted(self, canvas: Canvas) -> AbstractContextManager:
+        """Within, the adapters act that act on a canvas."""
+        if self._acting(canvas) == self.adapters:
+            return nullcontext()
+        from horsekit.adapters.lora import resting
+
+        return resting(self.transformer)
 
     def _made(
         self,
@@ -234,11 +257,11 @@ class Pipeline:
         seen.put(span, video.unflatten(0, (-1, *canvas.video.shape[1:3])), audio)
         return seen.clip(self.tokenizers)
 
-    def _about(self, request: Request) -> dict[str, str]:
+    def _about(self, canvas: Canvas) -> dict[str, str]:
         """What a clip says of itself: how to make it again, and whose characters are in it."""
-        about = {"prompt": request.prompt, "seed": str(request.seed), "model": self.name}
+        about = {"prompt": canvas.request.prompt, "seed": str(canvas.request.seed), "model": self.name}
         for key in ("character", "card"):
-            values = [adapter[key] for adapter in self.adapters if key in adapter]
+            values = [adapter[key] for adapter in self._acting(canvas) if key in adapter]
             about |= {key: ", ".join(values)} if values else {}
         return about
 

@@ -78,14 +78,14 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def strong_adapter(tiny_pipeline_folder):
-    """Writes an adapter of the small model that changes much, to a path, with metadata."""
+    """Writes an adapter of the small model that changes much, to a path, with metadata and a scope."""
     from horsekit import Pipeline
 
-    def write(path: Path, metadata: dict[str, str]) -> Path:
+    def write(path: Path, metadata: dict[str, str], scope: str = "all") -> Path:
         from horsekit.adapters.lora import add_lora, save_adapter
 
         model = Pipeline.from_pretrained(tiny_pipeline_folder).transformer
-        add_lora(model, rank=2, alpha=2.0, scope="all")
+        add_lora(model, rank=2, alpha=2.0, scope=scope)
         with torch.no_grad():
             for key, parameter in model.named_parameters():
                 if "lora_B" in key:

@@ -412,6 +412,27 @@ def test_a_clip_says_what_made_it_and_whose_character_it_shows(
     assert "character" not in model.generate(PROMPT, [picture()], 0.32).metadata
 
 
+def test_an_adapter_of_media_leaves_clips_without_references_alone_in_any_company(
+    tiny_pipeline_folder, tmp_path, strong_adapter
+):
+    model = Pipeline.from_pretrained(tiny_pipeline_folder)
+    torch.nn.init.normal_(
+        model.transformer.final_linear_video.weight, 0, 0.1, torch.Generator().manual_seed(1)
+    )
+    asked = [Request("a quiet room.", (), 0.32), Request(PROMPT, [picture()], 0.32)]
+    base = [model.generate_many([request])[0] for request in asked]
+    model.adapt(strong_adapter(tmp_path / "a.safetensors", RIGHTS, "media"))
+    seen = []
+    adapted = model.generate_many(asked, callback=lambda progress: seen.append(progress.index))
+    assert seen == [*range(2 * model.settings.steps)]
+    assert torch.equal(adapted[0].frames, base[0].frames)
+    assert torch.equal(adapted[0].waveform, base[0].waveform)
+    assert (adapted[1].frames.int() - base[1].frames.int()).abs().max() > 20
+    assert "character" not in adapted[0].metadata and adapted[1].metadata["character"] == "Bo"
+    model.adapt(strong_adapter(tmp_path / "b.safetensors", RIGHTS))
+    assert not torch.equal(model.generate_many(asked)[0].frames, base[0].frames)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"expiry": "2020-01-01"}, "rights ended on 2020-01-01"), ({"consent": None}, "nobody's is named")],

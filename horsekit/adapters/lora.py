@@ -4,7 +4,8 @@ Imports peft, and with it transformers, so it is imported where it is used.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -37,6 +38,7 @@ class TokenLora(nn.Module, LoraLayer):
             warnings.filterwarnings("ignore", message="Unsupported layer type")
             LoraLayer.__init__(self, base_layer)
         self.scope: dict[str, Scope] = {}
+        self.resting = False
 
     def add(self, name: str, rank: int, alpha: float, scope: Scope, weight: float) -> None:
         """Put an update beside the map, zero at first; its strength is weight · alpha / rank."""
@@ -56,7 +58,7 @@ class TokenLora(nn.Module, LoraLayer):
         for name in () if self.disable_adapters else self.active_adapters:
             touched = _touched(self.scope[name], sizes)
             rows = sum(touched)
-            if rows == 0:
+            if rows == 0 or (self.resting and self.scope[name] != "all"):
                 continue
             update = self.lora_B[name](self.lora_A[name](x[:rows].float(), touched), touched)
             changed = result[:rows] + (update * self.scaling[name]).to(result.dtype)
@@ -115,6 +117,19 @@ def remove_lora(model: UnifiedTransformer) -> None:
     for name in _loras(model):
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, model.get_submodule(name).base_layer)
+
+
+@contextmanager
+def resting(model: UnifiedTransformer) -> Iterator[None]:
+    """Within, only adapters of all tokens act: the others learn beside references, and here are none."""
+    loras = [model.get_submodule(name) for name in _loras(model)]
+    for lora in loras:
+        lora.resting = True
+    try:
+        yield
+    finally:
+        for lora in loras:
+            lora.resting = False
 
 
 def save_adapter(model: UnifiedTransformer, path: Path | str, metadata: dict[str, str]) -> None:
