@@ -63,7 +63,7 @@ def test_the_runner_refuses_an_unknown_parameter(tmp_path):
 
 @pytest.mark.slow
 def test_a_studio_comes_from_two_folders_to_an_adapter(tiny_pipeline_folder, tmp_path):
-    small = ["prior=null", "steps=2", "batch_size=2", "lora.rank=2", "lora.alpha=2", "lora.scope=all"]
+    small = ["prior=null", "steps=2", "batch_size=2", "lora.rank=2", "lora.alpha=2"]
     settings = [
         "characters=['data/characters/rusty', 'data/characters/vesper']",
         "snapshots=1",

@@ -26,11 +26,11 @@ def test_a_folder_becomes_an_adapter_with_its_ranking_and_its_panel(tmp_path, ti
         "batch_size=2",
         "lora.rank=2",
         "lora.alpha=2",
-        "lora.scope=all",
     ]
     done = subprocess.run([*command, *quick, *where, *small], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "12 files can be used; 0 errors" in done.stdout and "is best;" in done.stdout
+    assert "was trained to act on tokens of pictures and sound alone" in done.stderr
     out = tmp_path / "out"
     names = {
         "doctor-fennel.html",
