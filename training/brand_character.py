@@ -7,11 +7,11 @@ and trains nothing.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from horsekit.adapters.export import export_comfyui
+from horsekit.adapters.lora import copy_adapter
 from horsekit.brand import CONFIG, diagnose, finetune, sheet
 from horsekit.character import BrandCharacter
 from horsekit.engine.config import ROOT
@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> None:
     print(ranking.table())
     ranking.save(out / "ranking.json")
     adapter = out / ADAPTER
-    shutil.copyfile(adapters[ranking.best], adapter)
+    path, strength = adapters[ranking.best]
+    copy_adapter(path, adapter, strength)
     for brand in brands:
         beside = [other for other in brands if other is not brand]
         # other seeds than those the snapshot was chosen by

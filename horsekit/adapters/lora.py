@@ -152,6 +152,15 @@ def save_adapter(model: UnifiedTransformer, path: Path | str, metadata: dict[str
     write_safetensors(tensors, path, {**metadata, **about})
 
 
+def copy_adapter(source: Path | str, path: Path | str, strength: float = 1.0) -> None:
+    """Write an adapter into another file, as strong as told: loaded with a weight of 1 it acts as much.
+
+    Errors: CheckpointError for a file that is no adapter.
+    """
+    about, tensors = read_adapter(source)
+    write_safetensors(tensors, Path(path), {**about, "alpha": str(float(about["alpha"]) * strength)})
+
+
 def load_adapter(model: UnifiedTransformer, path: Path | str, weight: float = 1.0) -> dict[str, str]:
     """Put the adapter in a file on the model, in place of any it carries; returns the file's metadata.
 

@@ -9,6 +9,7 @@ from horsekit.transformer import UnifiedTransformer, save_transformer
 
 ADAPTER = "adapter.safetensors"
 WEIGHTS, SNAPSHOTS = "weights", "snapshots"  # in a run's folder
+HALF = 0.5  # a few clips are soon learnt by heart; less of what was learnt can then be truer
 
 
 def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig, progress: Progress) -> None:
@@ -23,15 +24,15 @@ def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig,
     save_adapter(model, folder / ADAPTER, {**about, **joint_metadata(characters)})
 
 
-def adapters_of(run: Path) -> dict[str, Path]:
-    """The adapters that a run left, by name: its snapshots, and the last one as "final".
+def adapters_of(run: Path) -> dict[str, tuple[Path, float]]:
+    """The adapters to choose from that a run left, by name, and how strongly they act.
 
-    Errors: ValueError where there is none.
+    Its snapshots, the last one as "final", and that at half its strength. Errors: ValueError where there is none.
     """
-    found = {path.parent.name: path for path in sorted((run / SNAPSHOTS).glob(f"*/{ADAPTER}"))}
+    found = {path.parent.name: (path, 1.0) for path in sorted((run / SNAPSHOTS).glob(f"*/{ADAPTER}"))}
     final = run / WEIGHTS / ADAPTER
     if final.is_file():
-        found["final"] = final
+        found |= {"final": (final, 1.0), f"final × {HALF}": (final, HALF)}
     if not found:
         raise ValueError(f"{run} holds no adapter; give the folder of a run with mode=lora")
     return found

@@ -160,7 +160,7 @@ def panel(
 
 def measured_arms(
     pipeline: Pipeline,
-    adapters: Mapping[str, Path | str | None],
+    adapters: Mapping[str, Path | str | tuple[Path, float] | None],
     brand: BrandCharacter,
     clips: int,
     seed: int = 0,

@@ -1,4 +1,4 @@
-"""Which of a run's snapshots to ship: the one whose character is truest and leaves others alone.
+"""Which of a run's snapshots to ship, and how strong: the one whose character is truest and leaves others alone.
 
 n clips
 """
@@ -92,7 +92,7 @@ class Ranking:
 
 def rank(
     pipeline: Pipeline,
-    adapters: Mapping[str, Path],
+    adapters: Mapping[str, Path | tuple[Path, float]],
     brands: Sequence[BrandCharacter],
     clips: int = 8,
     seed: int = 0,
@@ -100,6 +100,7 @@ def rank(
 ) -> Ranking:
     """Ask every adapter, and the base model, for the same clips of each character; the best adapter stays on.
 
+    adapters: by name, each a file or a file and how strongly it acts.
     Errors: ValueError for no adapters, no characters, fewer than 2 clips, or a character without held-out clips or
     regression prompts; CheckpointError for a file that is no adapter of the model.
     """
@@ -131,7 +132,7 @@ def rank(
 
 def _errors(
     pipeline: Pipeline,
-    adapters: Mapping[str, Path],
+    adapters: Mapping[str, Path | tuple[Path, float]],
     brand: BrandCharacter,
     clips: int,
     seed: int,

@@ -294,6 +294,19 @@ def test_an_adapter_of_weight_zero_does_nothing_and_scopes_stay_apart(tmp_path):
     assert not torch.equal(outputs(both, True), outputs(first, True))
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_a_copied_adapter_is_as_strong_as_told(tmp_path, strength):
+    from horsekit.adapters.lora import copy_adapter, load_adapter, read_adapter
+
+    path = two_adapters(tmp_path)[0]
+    copy_adapter(path, tmp_path / "copy.safetensors", strength)
+    told, copied = model(), model()
+    load_adapter(told, path, strength)
+    load_adapter(copied, tmp_path / "copy.safetensors")
+    assert torch.equal(outputs(copied, True), outputs(told, True))
+    assert read_adapter(tmp_path / "copy.safetensors")[0]["name"] == "adapter 0"
+
+
 def test_a_merged_adapter_acts_as_the_one_beside_the_model(tmp_path):
     from horsekit.adapters.lora import merge_lora, stack_adapters
 

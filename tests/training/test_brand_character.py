@@ -42,7 +42,7 @@ def test_a_folder_becomes_an_adapter_with_its_ranking_and_its_panel(tmp_path, ti
     }
     assert names <= {path.name for path in out.iterdir()}
     ranked = {one["name"] for one in json.loads((out / "ranking.json").read_text())["ranked"]}
-    assert ranked == {"base", "step-00000002", "final"}
+    assert ranked == {"base", "step-00000002", "final", "final × 0.5"}
     with safe_open(out / "adapter.safetensors", framework="pt") as stored:
         assert stored.metadata()["character"] == "Fennel"
     (run,) = (folder.parent for folder in out.glob("**/snapshots"))
