@@ -131,10 +131,18 @@ class Pipeline:
         guidance: Guidance | None = None,
         callback: Callable[[Progress], None] | None = None,
     ) -> Clip:
-        """Make one clip; see Request for the inputs. An exception raised by `callback` stops the work."""
+        """Make one clip; see Request for the inputs. An exception raised by `callback` stops the work.
+
+        Warns where an adapter is on that acts on clips with references, and there are none.
+        """
         request = Request(
             prompt, references, seconds, seed, first_frame, last_frame, sound, film, before, voices
         )
+        if not references and any(about["scope"] != "all" for about in self.adapters):
+            warnings.warn(
+                "the adapter acts on clips with references alone; hand in pictures of its character",
+                stacklevel=2,
+            )
         return self.generate_many([request], steps=steps, guidance=guidance, callback=callback)[0]
 
     @torch.inference_mode()

@@ -429,6 +429,8 @@ def test_an_adapter_of_media_leaves_clips_without_references_alone_in_any_compan
     assert torch.equal(adapted[0].waveform, base[0].waveform)
     assert (adapted[1].frames.int() - base[1].frames.int()).abs().max() > 20
     assert "character" not in adapted[0].metadata and adapted[1].metadata["character"] == "Bo"
+    with pytest.warns(UserWarning, match="hand in pictures"):
+        model.generate("a quiet room.", (), 0.32)
     model.adapt(strong_adapter(tmp_path / "b.safetensors", RIGHTS))
     assert not torch.equal(model.generate_many(asked)[0].frames, base[0].frames)
 
