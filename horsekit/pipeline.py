@@ -138,7 +138,7 @@ class Pipeline:
         request = Request(
             prompt, references, seconds, seed, first_frame, last_frame, sound, film, before, voices
         )
-        if not references and any(about["scope"] != "all" for about in self.adapters):
+        if self._acting(bool(references)) != self.adapters:
             warnings.warn(
                 "the adapter acts on clips with references alone; hand in pictures of its character",
                 stacklevel=2,
@@ -184,18 +184,17 @@ class Pipeline:
 
     def _parties(self, canvases: Sequence[Canvas]) -> list[list[Canvas]]:
         """Canvases on which all adapters act, and those on which only some do."""
-        known = [canvas for canvas in canvases if self._acting(canvas) == self.adapters]
+        known = [canvas for canvas in canvases if self._acting(canvas.referenced) == self.adapters]
         unknown = [canvas for canvas in canvases if canvas not in known]
         return [party for party in (known, unknown) if party]
 
-    def _acting(self, canvas: Canvas) -> list[dict[str, str]]:
-        """The adapters that act on a canvas."""
-        known = canvas.pictures or canvas.voices
-        return self.adapters if known else [about for about in self.adapters if about["scope"] == "all"]
+    def _acting(self, referenced: bool) -> list[dict[str, str]]:
+        """The adapters that act on a clip with references, or on one without."""
+        return self.adapters if referenced else [about for about in self.adapters if about["scope"] == "all"]
 
     def _adapted(self, canvas: Canvas) -> AbstractContextManager:
         """Within, the adapters act that act on a canvas."""
-        if self._acting(canvas) == self.adapters:
+        if self._acting(canvas.referenced) == self.adapters:
             return nullcontext()
         from horsekit.adapters.lora import resting
 
@@ -269,7 +268,7 @@ class Pipeline:
         """What a clip says of itself: how to make it again, and whose characters are in it."""
         about = {"prompt": canvas.request.prompt, "seed": str(canvas.request.seed), "model": self.name}
         for key in ("character", "card"):
-            values = [adapter[key] for adapter in self._acting(canvas) if key in adapter]
+            values = [adapter[key] for adapter in self._acting(canvas.referenced) if key in adapter]
             about |= {key: ", ".join(values)} if values else {}
         return about
 

@@ -93,6 +93,11 @@ class Canvas:
         """Frames of the whole clip."""
         return clock.latent_frames(len(self.video))
 
+    @property
+    def referenced(self) -> bool:
+        """Whether anybody's pictures or voice were handed in."""
+        return bool(self.pictures or self.voices)
+
     def sequence(self, window: tuple[int, int], tokenizers: Tokenizers) -> TokenSequence:
         """A window's tokens on a clock of its own, what is there already given."""
         first, last = window
