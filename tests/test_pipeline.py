@@ -1,7 +1,6 @@
 """Prompt and references in, a clip out, on a small untrained model."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 import torch
@@ -9,8 +8,7 @@ import torch
 from horsekit import Pipeline
 from horsekit.flow import Guidance
 from horsekit.media import Clip, MediaError, Picture, Sound
-from horsekit.prompt import timed_lines
-from horsekit.request import OVERLAP, Request, open_canvas, windows
+from horsekit.request import Request, open_canvas, windows
 from horsekit.transformer import CheckpointError
 
 PROMPT = '[Image 1] says: "good morning". The camera pushes in slowly.'
@@ -33,10 +31,6 @@ def picture(seed: int = 0, height: int = 40, width: int = 56) -> Picture:
     return Picture(torch.randint(0, 256, (height, width, 3), generator=generator, dtype=torch.uint8))
 
 
-def canvas_of(pipeline: Pipeline, request: Request):
-    return open_canvas(request, pipeline.tokenizers, pipeline.settings.size, pipeline.settings.max_seconds)
-
-
 @pytest.mark.parametrize(
     ("setting", "remedy"),
     [
@@ -51,21 +45,6 @@ def canvas_of(pipeline: Pipeline, request: Request):
 def test_settings_that_no_sampler_takes_are_refused(pipeline, setting, remedy):
     with pytest.raises(ValueError, match=remedy):
         replace(pipeline.settings, **setting)
-
-
-def test_a_line_gets_its_time_unless_a_given_sound_or_picture_has_it_already(pipeline):
-    sound, film = (
-        Sound(torch.rand(9_600, 1) / 9, 16_000),
-        Clip.silent(picture().pixels[None].expand(17, -1, -1, -1)),
-    )
-    asked = {"alone": {}, "sound": {"sound": sound}, "film": {"film": film}}
-    prompts = {
-        name: canvas_of(pipeline, Request(PROMPT, [picture()], 0.68, **given)).prompt
-        for name, given in asked.items()
-    }
-    (line,) = timed_lines(prompts["alone"])
-    assert 0 < line.start < line.end <= 0.68
-    assert prompts["sound"] == prompts["film"] == PROMPT
 
 
 def test_a_clip_has_the_asked_length_and_sound_of_the_same_length(pipeline):
@@ -222,7 +201,9 @@ def test_the_picture_and_the_words_matter(pipeline):
 def test_remembered_references_equal_references_computed_anew(pipeline):
     from horsekit.sequence import pack
 
-    canvas = canvas_of(pipeline, Request(PROMPT, [[picture(0), picture(1)]], 0.32))
+    settings = pipeline.settings
+    request = Request(PROMPT, [[picture(0), picture(1)]], 0.32)
+    canvas = open_canvas(request, pipeline.tokenizers, settings.size, settings.max_seconds)
     sequences = [canvas.sequence(canvas.windows[0], pipeline.tokenizers)]
     batch = pack(sequences)
     with torch.inference_mode():
@@ -280,15 +261,6 @@ def test_a_clip_goes_on_from_where_it_ends(pipeline):
     torch.testing.assert_close(clip.waveform[: 8 * 640], before.waveform[: 8 * 640])
     bare = pipeline.generate(PROMPT, [picture()], 0.96)
     assert not torch.equal(clip.frames[9:], bare.frames[9:])
-
-
-@pytest.mark.parametrize(("latents", "most"), [(3, 9), (9, 9), (10, 9), (40, 9), (7, 2), (200, 17)])
-def test_windows_cover_a_clip_and_overlap(latents, most):
-    spans = windows(latents, most)
-    assert spans[0][0] == 0 and spans[-1][1] == latents
-    assert all(0 < last - first <= most for first, last in spans)
-    for (_, end), (start, _) in pairwise(spans):
-        assert end - start == min(OVERLAP, most - 1)
 
 
 def test_a_long_clip_is_made_in_windows_and_previews_all_along(pipeline):
@@ -393,56 +365,3 @@ def test_an_unknown_model_and_a_damaged_one_are_named(tiny_pipeline_folder, tmp_
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot be read"):
         Pipeline.from_pretrained(tmp_path / "broken")
-
-
-RIGHTS = {"character": "Bo", "card": "c0ffee", "consent": "Bo's, 2026", "expiry": "2999-01-01"}
-
-
-def test_a_clip_says_what_made_it_and_whose_character_it_shows(
-    tiny_pipeline_folder, tmp_path, strong_adapter
-):
-    model = Pipeline.from_pretrained(tiny_pipeline_folder)
-    path = strong_adapter(tmp_path / "a.safetensors", RIGHTS)
-    model.adapt(path, (path, 0.5))
-    clip = model.generate(PROMPT, [picture()], 0.32, seed=4)
-    saved = Clip.open(clip.save(tmp_path / "x.mp4")).metadata
-    assert saved["character"] == "Bo, Bo" and saved["card"] == "c0ffee, c0ffee"
-    assert saved["seed"] == "4" and saved["prompt"] == PROMPT
-    model.adapt()
-    assert "character" not in model.generate(PROMPT, [picture()], 0.32).metadata
-
-
-def test_an_adapter_of_media_leaves_clips_without_references_alone_in_any_company(
-    tiny_pipeline_folder, tmp_path, strong_adapter
-):
-    model = Pipeline.from_pretrained(tiny_pipeline_folder)
-    torch.nn.init.normal_(
-        model.transformer.final_linear_video.weight, 0, 0.1, torch.Generator().manual_seed(1)
-    )
-    asked = [Request("a quiet room.", (), 0.32), Request(PROMPT, [picture()], 0.32)]
-    base = [model.generate_many([request])[0] for request in asked]
-    model.adapt(strong_adapter(tmp_path / "a.safetensors", RIGHTS, "media"))
-    seen = []
-    adapted = model.generate_many(asked, callback=lambda progress: seen.append(progress.index))
-    assert seen == [*range(2 * model.settings.steps)]
-    assert torch.equal(adapted[0].frames, base[0].frames)
-    assert torch.equal(adapted[0].waveform, base[0].waveform)
-    assert (adapted[1].frames.int() - base[1].frames.int()).abs().max() > 20
-    assert "character" not in adapted[0].metadata and adapted[1].metadata["character"] == "Bo"
-    with pytest.warns(UserWarning, match="hand in pictures"):
-        model.generate("a quiet room.", (), 0.32)
-    model.adapt(strong_adapter(tmp_path / "b.safetensors", RIGHTS))
-    assert not torch.equal(model.generate_many(asked)[0].frames, base[0].frames)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [({"expiry": "2020-01-01"}, "rights ended on 2020-01-01"), ({"consent": None}, "nobody's is named")],
-)
-def test_a_character_whose_rights_are_in_doubt_is_warned_of(
-    tiny_pipeline_folder, tmp_path, change, words, strong_adapter
-):
-    about = {key: value for key, value in (RIGHTS | change).items() if value is not None}
-    path = strong_adapter(tmp_path / "a.safetensors", about)
-    with pytest.warns(UserWarning, match=words):
-        Pipeline.from_pretrained(tiny_pipeline_folder).adapt(path)
