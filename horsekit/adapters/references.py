@@ -12,10 +12,8 @@ from torch import Tensor
 from horsekit.media import Picture, Sound
 from horsekit.prompt import mentions
 from horsekit.sequence import MAX_REFERENCES, MAX_SLOTS, MAX_VOICE, Segment, reference_segment, voice_segment
-from horsekit.tokenizers import AudioTokenizer, VideoTokenizer, opening
+from horsekit.tokenizers import AudioTokenizer, VideoTokenizer, voice_sample
 
-LEAST_VOICE = 0.3  # seconds: less is no voice to know anyone by
-LEAST_LEVEL = 1e-3  # root mean square: -60 dB of full scale
 SoundLike = Sound | str | Path
 PictureLike = Picture | str | Path
 References = Sequence[PictureLike | Sequence[PictureLike]]
@@ -91,13 +89,10 @@ def encode_voices(voices: Sequence[SoundLike | None], slots: int, tokenizer: Aud
         if voice is None:
             continue
         sound = voice if isinstance(voice, Sound) else Sound.open(voice)
-        waveform = opening(sound, tokenizer.spec, MAX_VOICE)
-        if len(waveform) < LEAST_VOICE * tokenizer.spec.sample_rate:
-            raise ReferenceError(
-                f"the voice of [Image {slot}] has {sound.seconds:.2f} s; give a few seconds of speech"
-            )
-        if waveform.square().mean().sqrt() < LEAST_LEVEL:
-            raise ReferenceError(f"the voice of [Image {slot}] is silent; give a few seconds of speech")
+        try:
+            waveform = voice_sample(sound, tokenizer.spec, MAX_VOICE)
+        except ValueError as error:
+            raise ReferenceError(f"the voice of [Image {slot}] {error}") from error
         with torch.inference_mode():
             latents = tokenizer.encode(waveform[None])[0][:MAX_VOICE]
         segments.append(voice_segment(latents, slot))

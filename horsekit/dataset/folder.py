@@ -25,11 +25,12 @@ from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound, replacing
 from horsekit.prompt import mentions, without_layers
 from horsekit.sequence import MAX_VOICE
-from horsekit.tokenizers import Tokenizers, opening
+from horsekit.tokenizers import Tokenizers, voice_sample
 
 LATENTS = Path("cache") / "latents"  # below the repository
 MAX_SECONDS = 2.56  # what is longer is cut into pieces
 LEAST_SECONDS = 0.4  # what is left over at the end, if shorter, is dropped
+QUIET = -50.0  # dB of full scale, root mean square: a track below it is one without sound
 IN_TIME = ("action", "dialogue", "camera", "sound")  # layers of a prompt that no single frame shows
 
 
@@ -45,7 +46,8 @@ class LatentCache:
         self.side = side
 
     def clip(self, path: Path) -> list[tuple[Tensor, Tensor | None]]:
-        """Of each piece of a clip, video latents [T, h, w, C] and audio latents [N, C], None without sound.
+        """Of each piece of a clip, video latents [T, h, w, C] and audio latents [N, C], None without sound or
+        with an empty track.
 
         The clip is put on the clock; up to three frames at the end of a piece that fill no latent are left out.
         """
@@ -80,12 +82,12 @@ class LatentCache:
     @torch.inference_mode()
     def _encode_clip(self, clip: Clip) -> dict[str, Tensor]:
         rate, size = self.tokenizers.audio.spec.sample_rate, self.size(*clip.frames.shape[1:3])
-        held = clip.conformed(*size, sample_rate=rate)
+        held, heard = clip.conformed(*size, sample_rate=rate), is_heard(clip)
         latents = {}
         for number, (first, last) in enumerate(piece_spans(len(held.frames))):
             video = self.tokenizers.video.encode(held.frames[None, first:last])
             latents[f"video.{number}"] = video[0].contiguous()
-            if clip.has_sound:
+            if heard:
                 sound = held.waveform[clock.sample_count(first, rate) : clock.sample_count(last, rate), 0]
                 latents[f"audio.{number}"] = self.tokenizers.audio.encode(sound[None])[0].contiguous()
         return latents
@@ -107,7 +109,10 @@ class LatentCache:
     @torch.inference_mode()
     def _encode_voice(self, path: Path) -> dict[str, Tensor]:
         tokenizer = self.tokenizers.audio
-        waveform = opening(Sound.open(path), tokenizer.spec, MAX_VOICE)
+        try:
+            waveform = voice_sample(Sound.open(path), tokenizer.spec, MAX_VOICE)
+        except ValueError as error:
+            raise ValueError(f"the voice in {path} {error}") from error
         return {"audio": tokenizer.encode(waveform[None])[0][:MAX_VOICE].contiguous()}
 
     def _stored(
@@ -115,7 +120,10 @@ class LatentCache:
     ) -> dict[str, Tensor]:
         """What is known of a file, encoded now if nothing is."""
         digest = hashlib.sha256(path.read_bytes())
-        digest.update(f"{self.tokenizers.digest} {self.side} {MAX_SECONDS} {use}".encode())
+        settings = (
+            f"{self.tokenizers.digest} {self.side} {MAX_SECONDS} {LEAST_SECONDS} {QUIET} {MAX_VOICE} {use}"
+        )
+        digest.update(settings.encode())
         file = self.folder / f"{digest.hexdigest()}.safetensors"
         if not file.is_file():
             latents = encode()
@@ -124,6 +132,16 @@ class LatentCache:
             return latents
         with safe_open(file, framework="pt") as tensors:
             return {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118
+
+
+def loudness(waveform: Tensor) -> float:
+    """Of a sound [S, channels], in dB of full scale."""
+    return 20 * waveform.square().mean().sqrt().clamp(min=1e-6).log10().item()
+
+
+def is_heard(clip: Clip) -> bool:
+    """Whether a clip has a sound to learn: an empty track is no silence that somebody asked for."""
+    return clip.has_sound and loudness(clip.waveform) >= QUIET
 
 
 def piece_spans(frames: int) -> list[tuple[int, int]]:

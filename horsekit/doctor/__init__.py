@@ -2,6 +2,7 @@
 
 from horsekit.doctor.diagnosis import Diagnosis, Examined, Finding
 from horsekit.doctor.examine import examine
+from horsekit.doctor.faces import doubts
 from horsekit.doctor.measures import blur_effect, difference_hash
 
-__all__ = ["Diagnosis", "Examined", "Finding", "blur_effect", "difference_hash", "examine"]
+__all__ = ["Diagnosis", "Examined", "Finding", "blur_effect", "difference_hash", "doubts", "examine"]

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from horsekit.media import Clip, Picture, replacing
 from horsekit.metrics.output import aligned, framed
 
+NOBODY = "no character is seen"
 HEAD = ("file", "latents", "dropped", "loudness", "silence", "offset", "blur", "faces")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 84em; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -36,7 +38,7 @@ class Examined:
     buckets: latents (T, h, w) and audio tokens of each piece; dropped: frames that fill no latent or piece;
     loudness in dB of full scale, silence the share of the time below QUIET, offset in ms (positive: sound early),
     all None where there is no sound or nothing to time; blur: 0 sharp to 1; faces: share of frames with a face;
-    shown: decoded back from the latents, its first piece.
+    shown: decoded back from the latents, piece after piece.
     """
 
     file: str
@@ -116,6 +118,12 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         return framed(self.html())
+
+
+def reencoded(path: Path, otherwise: str) -> str:
+    """A command that writes a file anew, for one that cannot be read; otherwise: another that leaves it out."""
+    source, fixed = (shlex.quote(str(p)) for p in (path, path.with_stem(path.stem + "-fixed")))
+    return f"ffmpeg -i {source} {fixed} && mv {fixed} {source}  # or {otherwise}"
 
 
 def _labelled(cells: tuple[str, ...]) -> str:

@@ -4,10 +4,8 @@ H W pixels
 """
 
 import hashlib
-import json
 import shlex
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,27 +13,18 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from horsekit import clock
-from horsekit.character import (
-    CARD,
-    METADATA,
-    PICTURES,
-    BrandCharacter,
-    CharacterClip,
-    CharacterError,
-    read_entry,
-)
+from horsekit.character import CARD, CLIPS, HELD_OUT, METADATA, CharacterClip
 from horsekit.dataset.folder import LatentCache
-from horsekit.doctor.diagnosis import Diagnosis, Examined, Finding
+from horsekit.doctor.character import examine_character, reference_pictures
+from horsekit.doctor.diagnosis import NOBODY, Diagnosis, Examined, Finding, reencoded
 from horsekit.doctor.faces import Watch
-from horsekit.doctor.measures import QUIET, blur_effect, difference_hash, heard
-from horsekit.media import Clip, MediaError, Picture, replacing
+from horsekit.doctor.listing import captioned, convert_captions, read_listing, removed
+from horsekit.doctor.measures import blur_effect, difference_hash, heard
+from horsekit.media import Clip, MediaError, Picture
 from horsekit.metrics.identity import LEAST_FACES
-from horsekit.prompt import mentions
 
-CLIPS = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi"}
 LATE = 80.0  # ms between picture and sound from which people notice (ITU-R BT.1359)
 BLURRED = 0.55  # of the blur effect, 0 sharp to 1: above it, edges are not those of a camera in focus
-NOBODY = "no character is seen"
 ALIKE = 3  # bits of 64 in which the pictures of one and the same moment may differ
 
 
@@ -49,131 +38,47 @@ def examine(folder: Path | str, cache: LatentCache, face: nn.Module | None = Non
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; give one that holds clips or pictures")
-    watch = Watch(face, () if face is None else _reference_pictures(folder))
-    findings: list[Finding] = []
-    parts = [folder]
-    if (folder / CARD).is_file():
-        findings += _card(folder)
-        parts = [folder / name for name in ("clips", "held_out") if (folder / name).is_dir()]
-        findings += _references(folder, cache, watch)
+    watch = Watch(face, () if face is None else reference_pictures(folder))
+    of_character = (folder / CARD).is_file()
+    parts = (
+        [folder / name for name in (CLIPS, HELD_OUT) if (folder / name).is_dir()]
+        if of_character
+        else [folder]
+    )
+    findings = [finding for part in parts for finding in convert_captions(part)]
+    if of_character:
+        findings += examine_character(folder, cache, watch)
     files: list[Examined] = []
     seen: list[tuple[str, str, int]] = []
     for part in parts:
-        convert_captions(part)
-        entries, broken = _entries(part, with_references=part != folder)
+        entries, broken = read_listing(part, of_character)
         findings += broken
         for entry in tqdm(entries, desc=f"examine {part.name}", unit="file"):
             name = str(entry.path.relative_to(folder))
             try:
                 examined, moment = _examined(entry, name, cache, watch)
             except (MediaError, ValueError) as error:
-                findings.append(Finding("error", name, str(error), _reencode(entry.path)))
+                fix = reencoded(entry.path, removed(entry.path, part))
+                findings.append(Finding("error", name, str(error), fix))
                 continue
             files.append(examined)
-            findings += _complaints(examined, entry)
-            findings += _duplicates(entry.path, name, moment, seen)
+            findings += _complaints(examined, entry, part)
+            findings += _duplicates(entry.path, part, name, moment, seen)
     if face is None and files and not any(examined.faces for examined in files):
         findings = [finding for finding in findings if NOBODY not in finding.what]
         what = f"{NOBODY} anywhere: horsekit's own reader knows rendered characters alone"
         fix = f"horsekit doctor {shlex.quote(str(folder))} --face NETWORK.pt2"
         findings.append(Finding("warning", str(folder), what, fix))
     if not files:
-        fix = f"{_captioned(parts[0] / METADATA, 'a.mp4')}  # for every clip"
-        findings.append(Finding("error", str(folder), "nothing here can be trained on", fix))
+        findings.append(_nothing(folder / CLIPS if of_character else folder))
     return Diagnosis(folder, tuple(files), tuple(findings))
 
 
-def convert_captions(folder: Path) -> int:
-    """Write metadata.jsonl from the .txt files beside clips and pictures where there is none; how many lines."""
-    listing = folder / METADATA
-    captions = {path: path.with_suffix(".txt") for path in _media(folder)}
-    rows = [
-        json.dumps({"file_name": path.name, "prompt": " ".join(text.read_text(encoding="utf-8").split())})
-        for path, text in captions.items()
-        if text.is_file()
-    ]
-    if listing.exists() or not rows:
-        return 0
-    with replacing(listing) as draft:
-        draft.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return len(rows)
-
-
-def _media(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in CLIPS | PICTURES)
-
-
-def _card(folder: Path) -> Iterator[Finding]:
-    place = shlex.quote(str(folder / CARD))
-    try:
-        concerns = BrandCharacter.load(folder).concerns()
-    except CharacterError as error:
-        yield from (Finding("error", CARD, line, f"$EDITOR {place}") for line in str(error).splitlines())
-        return
-    yield from (Finding("warning", CARD, concern, f"$EDITOR {place}") for concern in concerns)
-
-
-def _reference_pictures(folder: Path) -> tuple[Picture, ...]:
-    """The reference pictures that can be read. Errors: ValueError where there is none."""
-    found = []
-    for path in _reference_files(folder):
-        with suppress(MediaError):
-            found.append(Picture.open(path))
-    if not found:
-        raise ValueError(f"{folder} has no reference pictures to know a face by; put some into references/")
-    return tuple(found)
-
-
-def _reference_files(folder: Path) -> list[Path]:
-    place = folder / "references"
-    return _media(place) if place.is_dir() else []
-
-
-def _references(folder: Path, cache: LatentCache, watch: Watch) -> Iterator[Finding]:
-    """Reference pictures that cannot be read, show nobody, or somebody else than the others."""
-    known: list[tuple[Path, Picture]] = []
-    for path in _reference_files(folder):
-        name = str(path.relative_to(folder))
-        try:
-            cache.reference(path)
-            picture = Picture.open(path)
-        except (MediaError, ValueError) as error:
-            yield Finding("error", name, str(error), _reencode(path))
-            continue
-        if watch.network is None and not watch.share(picture.pixels[None]):
-            yield Finding("warning", name, f"{NOBODY} in it", f"rm {shlex.quote(str(path))}")
-        else:
-            known.append((path, picture))
-    for k in watch.strangers([picture for _, picture in known]):
-        path = known[k][0]
-        what = "it shows somebody else than the others"
-        yield Finding("warning", str(path.relative_to(folder)), what, f"rm {shlex.quote(str(path))}")
-
-
-def _entries(folder: Path, with_references: bool) -> tuple[list[CharacterClip], list[Finding]]:
-    """The lines of a metadata.jsonl that can be read, and what is wrong with the others and with what has none."""
-    listing, entries, findings = folder / METADATA, [], []
-    place = shlex.quote(str(listing))
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            entries.append((number, read_entry(folder, line, number)))
-        except CharacterError as error:
-            findings.append(Finding("error", METADATA, str(error), f"sed -i '{number}d' {place}"))
-    listed = {entry.path for _, entry in entries}
-    for path in _media(folder):
-        if path not in listed:
-            what = "it has no caption, so it will not train"
-            findings.append(Finding("warning", path.name, what, _captioned(listing, path.name)))
-    if with_references:
-        for number, entry in entries:
-            if not all(mentions(prompt) for prompt in entry.prompts):
-                fix = f"""sed -i '{number}s/"prompt": *"/&[Image 1]: /' {place}"""
-                what = "its caption does not mention [Image 1], so the character is learnt without its name"
-                findings.append(Finding("warning", entry.path.name, what, fix))
-    return [entry for _, entry in entries], findings
+def _nothing(part: Path) -> Finding:
+    """That there is no clip or picture to train on."""
+    made = "" if part.is_dir() else f"mkdir {shlex.quote(str(part))} && "
+    fix = f"{made}{captioned(part / METADATA, 'a.mp4')}  # for every clip"
+    return Finding("error", str(part), "nothing here can be trained on", fix)
 
 
 def _examined(entry: CharacterClip, name: str, cache: LatentCache, watch: Watch) -> tuple[Examined, Tensor]:
@@ -195,28 +100,31 @@ def _examined(entry: CharacterClip, name: str, cache: LatentCache, watch: Watch)
         len(held.frames) - used,
         blur_effect(held.frames),
         watch.share(clip.frames if watch.network else held.frames),  # a network wants what detail there is
-        _decoded(*pieces[0], cache),
+        _decoded(pieces, cache),
         **(heard(held) if clip.has_sound else {}),
     )
     return examined, held.frames[len(held.frames) // 2]
 
 
 @torch.inference_mode()
-def _decoded(video: Tensor, audio: Tensor | None, cache: LatentCache) -> Clip:
-    frames = cache.tokenizers.video.decode(video[None])[0]
-    if audio is None:
+def _decoded(pieces: Sequence[tuple[Tensor, Tensor | None]], cache: LatentCache) -> Clip:
+    """All pieces of a clip, one after another."""
+    video, audio = cache.tokenizers.video, cache.tokenizers.audio
+    frames = torch.cat([video.decode(part[None])[0] for part, _ in pieces])
+    if any(sound is None for _, sound in pieces):
         return Clip.silent(frames)
-    waveform = cache.tokenizers.audio.decode(audio[None])[0][:, None]
-    return Clip(frames, waveform, sample_rate=cache.tokenizers.audio.spec.sample_rate)
+    waveform = torch.cat([audio.decode(sound[None])[0] for _, sound in pieces])
+    return Clip(frames, waveform[:, None], sample_rate=audio.spec.sample_rate)
 
 
-def _complaints(examined: Examined, entry: CharacterClip) -> Iterator[Finding]:
-    """What is to be said of a file that can be used."""
+def _complaints(examined: Examined, entry: CharacterClip, part: Path) -> Iterator[Finding]:
+    """What is to be said of a file that can be used, listed in the folder `part`."""
     path, name = shlex.quote(str(entry.path)), examined.file
     fixed = shlex.quote(str(entry.path.with_stem(entry.path.stem + "-fixed")))
     moved = f"&& mv {fixed} {path}"
-    if not entry.is_picture and (examined.loudness is None or examined.loudness < QUIET):
-        what = "it has no sound, and trains the picture alone"
+    if not entry.is_picture and not any(tokens for *_, tokens in examined.buckets):
+        quiet = "has no sound" if examined.loudness is None else f"is silent ({examined.loudness:.0f} dB)"
+        what = f"it {quiet}, and trains the picture alone"
         yield Finding(
             "warning",
             name,
@@ -229,17 +137,18 @@ def _complaints(examined: Examined, entry: CharacterClip) -> Iterator[Finding]:
         fix = f"ffmpeg -i {path} -itsoffset {examined.offset / 1000:.3f} -i {path} -map 0:v -map 1:a {fixed} {moved}"
         yield Finding("warning", name, what, fix)
     if examined.blur > BLURRED:
-        yield Finding(
-            "warning", name, f"it is blurred ({examined.blur:.2f})", f"rm {path}  # or film it again"
-        )
+        fix = f"{removed(entry.path, part)}  # or film it again"
+        yield Finding("warning", name, f"it is blurred ({examined.blur:.2f})", fix)
     if examined.faces < LEAST_FACES:
         what = f"{NOBODY} in {1 - examined.faces:.0%} of it"
-        yield Finding("warning", name, what, f"rm {path}  # and its line in {METADATA}")
+        yield Finding("warning", name, what, removed(entry.path, part))
 
 
-def _duplicates(path: Path, name: str, moment: Tensor, seen: list[tuple[str, str, int]]) -> Iterator[Finding]:
+def _duplicates(
+    path: Path, part: Path, name: str, moment: Tensor, seen: list[tuple[str, str, int]]
+) -> Iterator[Finding]:
     """Whether a file has the content, or nearly the picture, of one seen before: (name, digest, hash) of each."""
-    fix = f"rm {shlex.quote(str(path))}  # and its line in {METADATA}"
+    fix = removed(path, part)
     digest, bits = hashlib.sha256(path.read_bytes()).hexdigest(), difference_hash(moment)
     same = [other for other, known, _ in seen if known == digest]
     alike = [other for other, _, known in seen if (bits ^ known).bit_count() <= ALIKE]
@@ -248,16 +157,3 @@ def _duplicates(path: Path, name: str, moment: Tensor, seen: list[tuple[str, str
     elif alike:
         yield Finding("warning", name, f"it looks the same as {alike[0]}", fix)
     seen.append((name, digest, bits))
-
-
-def _captioned(listing: Path, name: str) -> str:
-    """A command that adds a file's line to the listing, on a line of its own."""
-    line = shlex.quote(json.dumps({"file_name": name, "prompt": "[Image 1] ..."}))
-    ended = not listing.is_file() or listing.read_bytes().endswith(b"\n")
-    form = r"%s\n" if ended else r"\n%s\n"
-    return f"printf '{form}' {line} >> {shlex.quote(str(listing))}"
-
-
-def _reencode(path: Path) -> str:
-    source, fixed = (shlex.quote(str(p)) for p in (path, path.with_stem(path.stem + "-fixed")))
-    return f"ffmpeg -i {source} {fixed} && mv {fixed} {source}  # or rm {source}"

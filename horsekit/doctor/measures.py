@@ -8,10 +8,9 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
+from horsekit.dataset.folder import QUIET, loudness
 from horsekit.media import Clip
 from horsekit.metrics import sync_of
-
-QUIET = -50.0  # dB of full scale, root mean square
 
 
 def blur_effect(frames: Tensor, taps: int = 9) -> float:
@@ -40,9 +39,8 @@ def heard(clip: Clip) -> dict[str, float | None]:
     """Loudness, silence and offset of a clip with sound."""
     blocks = clip.waveform[:, 0].unfold(0, clip.sample_rate // 50, clip.sample_rate // 50)
     levels = 20 * blocks.square().mean(1).sqrt().clamp(min=1e-6).log10()
-    loudness = 20 * clip.waveform.square().mean().sqrt().clamp(min=1e-6).log10()
     return {
-        "loudness": loudness.item(),
+        "loudness": loudness(clip.waveform),
         "silence": (levels < QUIET).float().mean().item(),
         "offset": sync_of(clip).offset,
     }

@@ -12,13 +12,15 @@ from einops import rearrange
 from torch import Tensor
 
 from horsekit.media import Clip
+from horsekit.media.picture import fit
 from horsekit.metrics.alignment import places, sampled
 from horsekit.metrics.identity import LEAST_FACES, as_read, distances, way_between
-from horsekit.metrics.reader import SIZE, trained
+from horsekit.metrics.reader import FACE, SIZE, trained
 
 SIDES = (-0.24, 0.24)  # the middle of either character, in picture heights
 CROP = 0.6  # picture heights across: as much as the reader is used to see round a face
 STRIDE = 4  # frames
+APART = 0.25  # picture heights between two mouths
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ def binding_of(clip: Clip, left: Tensor, right: Tensor, bystanders: Sequence[Ten
     leakage = tuple(way_between(seen[k], ends[k], ends[1 - k]) for k in range(2))
     astray = [way_between(seen[k], ends[k], as_read(other)) for other in bystanders for k in range(2)]
     return Binding(matrix, a + d < b + c, leakage, fmean(astray) if astray else None)
+
+
+def pairs(frames: Tensor) -> Tensor:
+    """In which of frames [F, H, W, 3] a character is seen on either side, with a mouth of its own, [F] bool."""
+    pictures = fit(frames, SIZE, SIZE)
+    left, right = (trained().reader.read(_crop(pictures, side)) for side in SIDES)
+    apart = SIDES[1] - SIDES[0] + CROP * (right.mouth[:, 0] - left.mouth[:, 0])
+    return (left.face >= FACE) & (right.face >= FACE) & (apart > APART)
 
 
 def _crop(frames: Tensor, middle: float) -> Tensor:

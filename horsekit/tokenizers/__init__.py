@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from horsekit.tokenizers.audio import AudioTokenizer, opening
+from horsekit.tokenizers.audio import AudioTokenizer, voice_sample
 from horsekit.tokenizers.protocol import LatentTokenizer, TokenizerSpec
 from horsekit.tokenizers.streaming import Stream, decode_chunks, decode_tiled
 from horsekit.tokenizers.text import TextTokenizer
@@ -45,5 +45,5 @@ __all__ = [
     "decode_chunks",
     "decode_tiled",
     "load_tokenizers",
-    "opening",
+    "voice_sample",
 ]

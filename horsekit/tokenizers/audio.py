@@ -19,6 +19,8 @@ from horsekit.tokenizers.stft import FFT, HOP, Slopes, phase_slopes, spectrum, w
 
 FRAMES = 4  # spectral frames to a token
 FLOOR = 1e-3
+LEAST_VOICE = 0.3  # seconds: less is no voice to know anyone by
+LEAST_LEVEL = 1e-3  # root mean square: -60 dB of full scale
 
 
 def band_matrix(bands: int, sample_rate: int) -> Tensor:
@@ -161,7 +163,15 @@ def _unlogged(logs: Tensor) -> Tensor:
     return (logs.exp() - FLOOR).clamp(min=0)
 
 
-def opening(sound: Sound, spec: TokenizerSpec, tokens: int) -> Tensor:
-    """The first `tokens` tokens' worth of a sound, mono at the tokenizer's rate, [S]."""
+def voice_sample(sound: Sound, spec: TokenizerSpec, tokens: int) -> Tensor:
+    """The first `tokens` tokens' worth of somebody's speech, mono at the tokenizer's rate, [S].
+
+    Errors: ValueError for one that is too short or too quiet to know anyone by, to be put behind whose it is.
+    """
     waveform = sound.mono().resampled(spec.sample_rate).waveform[:, 0]
-    return waveform[: round(tokens / spec.rate * spec.sample_rate)]
+    waveform = waveform[: round(tokens / spec.rate * spec.sample_rate)]
+    if len(waveform) < LEAST_VOICE * spec.sample_rate:
+        raise ValueError(f"has {sound.seconds:.2f} s; give a few seconds of speech")
+    if waveform.square().mean().sqrt() < LEAST_LEVEL:
+        raise ValueError("is silent; give a few seconds of speech")
+    return waveform

@@ -65,7 +65,7 @@ def test_a_clip_shorter_than_a_second_latent_is_its_first_frame(tmp_path):
     put(
         tmp_path,
         "short.mp4",
-        Clip(torch.zeros(3, 64, 64, 3, dtype=torch.uint8), torch.zeros(1920, 1), 25, 16_000),
+        Clip(torch.zeros(3, 64, 64, 3, dtype=torch.uint8), 0.1 * torch.randn(1920, 1), 25, 16_000),
     )
     (sample,) = encoded(tmp_path)
     assert len(sample.video) == 1 and len(sample.audio) == 1
@@ -130,18 +130,19 @@ def test_a_mixed_set_trains_in_one_batch_and_names_what_has_no_sound(tmp_path, w
     """A wide clip, a tall one without sound, and a picture, packed without padding."""
     source = torch.Generator().manual_seed(0)
     noise = lambda *shape: torch.randint(0, 256, (*shape, 3), generator=source, dtype=torch.uint8)  # noqa: E731
-    put(tmp_path, "wide.mp4", Clip(noise(33, 90, 160), torch.zeros(33 * 640, 1), 25, 16_000))
+    put(tmp_path, "wide.mp4", Clip(noise(33, 90, 160), 0.1 * torch.randn(33 * 640, 1), 25, 16_000))
     put(tmp_path, "tall.mp4", Clip.silent(noise(17, 160, 90), 25))
+    put(tmp_path, "empty.mp4", Clip(noise(17, 90, 90), torch.zeros(17 * 640, 1), 25, 16_000))
     Picture(noise(70, 70)).save(tmp_path / "still.png")
     with (tmp_path / "metadata.jsonl").open("a") as lines:
         lines.write(json.dumps({"file_name": "still.png", "prompt": "It stands."}) + "\n")
     samples = encode_folder(tmp_path, [tmp_path / "still.png"], LatentCache(tmp_path / "cache", SHIPPED, 64))
-    assert "training the picture alone: tall.mp4" in capsys.readouterr().out
-    assert [s.video.shape[:3] for s in samples] == [(9, 3, 5), (5, 5, 3), (1, 4, 4)]
-    batch = Batches(LatentDataset.of(samples), words, 3, mixed=True).at(0)
+    assert "training the picture alone: tall.mp4, empty.mp4" in capsys.readouterr().out
+    assert [s.video.shape[:3] for s in samples] == [(9, 3, 5), (5, 5, 3), (5, 4, 4), (1, 4, 4)]
+    batch = Batches(LatentDataset.of(samples), words, 4, mixed=True).at(0)
     counts = sorted(count[:2] for count in batch.main.counts)
-    assert counts == [(16, 0), (75, 0), (135, 33)]
-    assert len(batch.main.video) == 16 + 75 + 135
+    assert counts == [(16, 0), (75, 0), (80, 0), (135, 33)]
+    assert len(batch.main.video) == 16 + 75 + 80 + 135
 
 
 def test_a_voice_goes_with_every_clip_that_is_heard(tmp_path):
@@ -168,7 +169,7 @@ def test_frames_of_a_clip_are_pictures_to_learn_from_as_well(tmp_path):
     """The half of the clip in which it is bright gives bright pictures, and they say nothing of what is heard."""
     frames = torch.full((50, 64, 64, 3), 20, dtype=torch.uint8)
     frames[25:] = 230
-    clip = Clip(frames, torch.zeros(32_000, 1), 25, 16_000)
+    clip = Clip(frames, 0.1 * torch.randn(32_000, 1), 25, 16_000)
     put(tmp_path, "clip.mp4", clip)
     cache = LatentCache(tmp_path / "cache", SHIPPED, 64)
     whole, *stills = encode_folder(tmp_path, [], cache, stills=4)

@@ -13,7 +13,7 @@ from horsekit.character import CARD, METADATA
 from horsekit.dataset.folder import LatentCache
 from horsekit.doctor import blur_effect, difference_hash, examine
 from horsekit.doctor.faces import Watch
-from horsekit.media import Clip, Picture
+from horsekit.media import Clip, Picture, Sound
 from horsekit.tokenizers import load_tokenizers
 
 FENNEL = Path("data/characters/fennel")
@@ -64,6 +64,11 @@ def silent(folder):
     Clip.silent(clip_of(folder).frames).save(listed(folder, "x.mp4"))
 
 
+def empty_track(folder):
+    clip = clip_of(folder)
+    Clip(clip.frames.flip(2), 1e-4 * clip.waveform).save(listed(folder, "x.mp4"))
+
+
 def late(folder):
     clip = clip_of(folder)
     Clip(clip.frames.flip(2), clip.waveform.roll(3200, 0)).save(listed(folder, "x.mp4"))
@@ -107,7 +112,8 @@ def broken_line(folder):
 
 
 CASES = [
-    (silent, "warning", "no sound", "ffmpeg"),
+    (silent, "warning", "has no sound, and trains the picture alone", "ffmpeg"),
+    (empty_track, "warning", r"is silent \(-..* dB\), and trains the picture alone", "ffmpeg"),
     (late, "warning", "sound is 2.. ms late", "-itsoffset -0.2"),
     (blurred, "warning", "blurred", "rm"),
     (faceless, "warning", "no character is seen in 100%", "rm"),
@@ -115,8 +121,8 @@ CASES = [
     (nearly_twice, "warning", "looks the same as 02.mp4", "rm"),
     (uncaptioned, "warning", "no caption", "printf"),
     (truncated, "error", "x.mp4", "ffmpeg"),
-    (missing, "error", "does not exist", "sed -i '3d'"),
-    (broken_line, "error", "not valid JSON", "sed -i '3d'"),
+    (missing, "error", "does not exist", "grep -vxFe"),
+    (broken_line, "error", "not valid JSON", "grep -vxFe"),
 ]
 
 
@@ -160,6 +166,56 @@ def test_captions_beside_the_clips_become_a_listing_and_the_listing_is_never_wri
     assert (folder / METADATA).read_text() == before
 
 
+def test_all_of_a_long_clip_is_shown(folder, cache):
+    clip = clip_of(folder)
+    long = Clip(torch.cat([clip.frames, clip.frames.flip(2), clip.frames]), clip.waveform.repeat(3, 1))
+    long.save(listed(folder, "x.mp4"))
+    examined = next(f for f in examine(folder, cache).files if f.file == "x.mp4")
+    assert len(examined.buckets) == 2 and examined.dropped == 1 and len(examined.shown.frames) == 65 + 33
+    assert len(examined.shown.waveform) == 98 * 640
+    apart = (examined.shown.frames[-33:].float() - clip.conformed(64, 64).frames[:33].float()).square().mean()
+    assert 10 < apart < 900
+
+
+@pytest.fixture
+def brand(tmp_path):
+    """Fennel, with one clip to learn from and none held out."""
+    folder = tmp_path / "fennel"
+    shutil.copytree(
+        FENNEL, folder, ignore=lambda *_: ["held_out", *(f"0{k}.mp4" for k in (1, 3, 4, 5, 6, 7, 8))]
+    )
+    (folder / "clips" / METADATA).write_text(
+        (FENNEL / "clips" / METADATA).read_text().splitlines(keepends=True)[1]
+    )
+    return folder
+
+
+def test_captions_of_a_character_are_converted_before_the_card_is_read(brand, cache):
+    (brand / "clips" / METADATA).unlink()
+    (brand / "clips" / "02.txt").write_text("[Image 1] waves.")
+    assert not examine(brand, cache).findings
+
+
+def test_a_broken_line_is_told_once_and_with_its_own_fix(brand, cache):
+    broken_line(brand / "clips")
+    (found,) = examine(brand, cache).findings
+    assert found.file == METADATA and "grep" in found.fix
+
+
+def test_a_character_without_clips_is_told_where_to_put_them(brand, cache):
+    shutil.rmtree(brand / "clips")
+    (found,) = examine(brand, cache).findings
+    assert "nothing here can be trained on" in found.what and found.fix.startswith("mkdir")
+    subprocess.run(["/bin/sh", "-c", found.fix], check=True)
+    assert (brand / "clips" / METADATA).is_file()
+
+
+def test_a_silent_voice_is_found_before_it_is_trained_with(brand, cache):
+    Sound(torch.zeros(32_000, 1), 16_000).save(brand / "voice.wav")
+    (found,) = examine(brand, cache).findings
+    assert (found.severity, found.file) == ("error", "voice.wav") and "is silent" in found.what
+
+
 @pytest.mark.slow
 def test_a_character_is_examined_with_its_card_and_its_references(tmp_path, cache, capsys):
     brand = tmp_path / "fennel"
@@ -200,7 +256,8 @@ def test_of_real_footage_a_network_of_the_users_says_who_is_in_it(tmp_path, cach
     watch = Watch(colour, tuple(Picture(plain(c)) for c in (red, red)))
     assert watch.share(torch.cat([plain(red, 5), plain(green, 15)])) == 0.25
     assert watch.strangers([Picture(plain(c)) for c in (red, green, red, red)]) == [1]
-    assert watch.strangers([Picture(plain(c)) for c in (red, green)]) == []
+    assert watch.strangers([Picture(plain(c)) for c in (red, green)]) == [1]
+    assert watch.strangers([Picture(plain(c)) for c in (red, red)]) == []
     (tmp_path / "references" / "2.png").unlink()
     diagnosis = examine(tmp_path, cache, colour)
     assert [f.faces for f in diagnosis.files] == [0.25, 1.0]
