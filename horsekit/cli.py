@@ -11,7 +11,7 @@ from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_MODEL = "horse-tiny"
-GUIDANCE = ("text", "direction", "reference", "sync")
+GUIDANCE = ("text", "direction", "reference", "voice", "sync")
 UNFIT, USER_ERROR, INTERRUPTED = 1, 2, 130  # UNFIT: what was looked at has errors
 
 
@@ -51,7 +51,7 @@ class Generate:
             action="append",
             default=[],
             metavar="FILE",
-            help="a few seconds of speech; the first --voice is that of [Image 1], ...",
+            help="a few seconds of speech; the first --voice is that of [Image 1], ...; - for one without",
         )
         parser.add_argument("--first-frame", metavar="PICTURE", help="the picture that opens the clip")
         parser.add_argument("--last-frame", metavar="PICTURE", help="the picture that ends it")
@@ -63,6 +63,7 @@ class Generate:
         parser.add_argument("--text-guidance", type=float, help="how closely to follow the prompt")
         parser.add_argument("--direction-guidance", type=float, help="the same of camera and light alone")
         parser.add_argument("--reference-guidance", type=float, help="how closely to follow the pictures")
+        parser.add_argument("--voice-guidance", type=float, help="how closely to follow the voices")
         parser.add_argument(
             "--sync-guidance", type=float, help="how closely lips follow the clip's own sound"
         )
@@ -81,11 +82,15 @@ class Generate:
 
         from tqdm.auto import tqdm
 
-        from horsekit.media import Clip, Sound
+        from horsekit.doctor import doubts
+        from horsekit.media import Clip, Picture, Sound
         from horsekit.pipeline import Pipeline, Progress
 
         check_writable(options.out)
         pipeline = Pipeline.from_pretrained(options.model)
+        references = [[*map(Picture.open, paths)] for paths in options.reference]
+        for doubt in doubts(references) if pipeline.settings.rendered else ():
+            warnings.warn(doubt, stacklevel=2)
         if options.adapter:
             pipeline.adapt(*(weighted(words) for words in options.adapter))
         asked = {name: getattr(options, f"{name}_guidance") for name in GUIDANCE}
@@ -101,13 +106,13 @@ class Generate:
 
             clip = pipeline.generate(
                 options.prompt,
-                options.reference,
+                references,
                 options.seconds,
                 options.seed,
                 first_frame=options.first_frame,
                 last_frame=options.last_frame,
                 **opened,
-                voices=options.voice,
+                voices=[None if voice == "-" else voice for voice in options.voice],
                 steps=options.steps,
                 guidance=guidance,
                 callback=advance,

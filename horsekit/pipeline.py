@@ -32,7 +32,8 @@ CARD = "pipeline.json"
 class Settings:
     """What a released model was made for: picture size (height, width), longest clip, good sampler values.
 
-    renew_above: the noise level above which every step draws its noise anew (1: none does).
+    renew_above: the noise level above which every step draws its noise anew (1: none does); rendered: it knows
+    characters of the stage alone, so that horsekit's own reader can tell who is in a picture.
     """
 
     size: tuple[int, int] = (64, 64)
@@ -42,6 +43,7 @@ class Settings:
     guidance: Guidance = Guidance()
     sampler: str = "unipc"
     renew_above: float = 1.0
+    rendered: bool = False
 
     def __post_init__(self) -> None:
         right = {

@@ -10,7 +10,7 @@ from horsekit.pipeline import Pipeline
 
 
 class FakePipeline:
-    settings = SimpleNamespace(steps=4, guidance=Guidance(3.0, 2.0))
+    settings = SimpleNamespace(steps=4, guidance=Guidance(3.0, 2.0), rendered=False)
 
     def __init__(self) -> None:
         self.asked, self.error = None, None
@@ -64,19 +64,38 @@ def test_generate_writes_the_clip_and_prints_its_path(pipeline, tmp_path, capsys
 
 
 def test_each_reference_option_is_one_character(pipeline, tmp_path):
-    generate(tmp_path / "x.mp4", "--reference", "a.png", "b.png", "--reference", "c.png")
-    assert pipeline.asked[1] == [["a.png", "b.png"], ["c.png"]]
+    pictures = [Picture(torch.full((8, 8, 3), k, dtype=torch.uint8)) for k in range(3)]
+    a, b, c = (str(picture.save(tmp_path / f"{k}.png")) for k, picture in enumerate(pictures))
+    assert generate(tmp_path / "x.mp4", "--reference", a, b, "--reference", c) == 0
+    assert [[int(p.pixels[0, 0, 0]) for p in slot] for slot in pipeline.asked[1]] == [[0, 1], [2]]
+
+
+def test_pictures_in_which_the_reader_sees_nobody_are_told_of_a_model_that_knows_nobody_else(
+    pipeline, tmp_path, capsys, monkeypatch
+):
+    grey = str(Picture(torch.full((8, 8, 3), 90, dtype=torch.uint8)).save(tmp_path / "a.png"))
+    assert generate(tmp_path / "x.mp4", "--reference", grey) == 0
+    assert "no character" not in capsys.readouterr().err
+    monkeypatch.setattr(
+        pipeline, "settings", SimpleNamespace(**{**vars(pipeline.settings), "rendered": True})
+    )
+    assert generate(tmp_path / "x.mp4", "--reference", grey) == 0
+    assert "warning: no character is seen in picture 1 of [Image 1]" in capsys.readouterr().err
 
 
 def test_everything_that_can_be_given_is_handed_on(pipeline, tmp_path):
     Clip(torch.zeros(5, 64, 64, 3, dtype=torch.uint8), torch.zeros(5 * 640, 1)).save(tmp_path / "a.mp4")
     files = {f"--{name}": str(tmp_path / "a.mp4") for name in ("sound", "film", "before")}
     pictures = {"--first-frame": "a.png", "--last-frame": "b.png"}
-    pictures["--voice"] = "c.wav"
-    assert generate(tmp_path / "x.mp4", *(w for pair in {**files, **pictures}.items() for w in pair)) == 0
+    voices = ("--voice", "-", "--voice", "c.wav", "--voice-guidance", "5")
+    assert (
+        generate(tmp_path / "x.mp4", *voices, *(w for pair in {**files, **pictures}.items() for w in pair))
+        == 0
+    )
     assert pipeline.given["first_frame"] == "a.png" and pipeline.given["last_frame"] == "b.png"
     assert pipeline.given["sound"].seconds > 0 and len(pipeline.given["film"].frames) == 5
-    assert len(pipeline.given["before"].frames) == 5 and pipeline.given["voices"] == ["c.wav"]
+    assert len(pipeline.given["before"].frames) == 5 and pipeline.given["voices"] == [None, "c.wav"]
+    assert pipeline.asked[5].voice == 5
 
 
 def test_what_a_user_can_mend_is_one_line_and_leaves_nothing(pipeline, tmp_path, capsys):

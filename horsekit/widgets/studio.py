@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as w
 
+from horsekit.doctor import doubts
 from horsekit.flow import Guidance
 from horsekit.jobs import clock_text
 from horsekit.media import Clip, Picture
@@ -172,6 +173,8 @@ class Studio(w.VBox):
     def _make(self, take: Take) -> None:
         """Runs beside the kernel's own thread, so that Stop is heard."""
         try:
+            if self.pipeline.settings.rendered:
+                self.message.value = cards.message(" ".join(f"{d}." for d in doubts(take.references)))
             take.clip = self.pipeline.generate(
                 take.prompt,
                 take.references,

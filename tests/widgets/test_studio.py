@@ -25,7 +25,9 @@ def clip_of(value: int) -> Clip:
 class FakePipeline:
     """Takes as long per step as the test lets it, and remembers what it was asked for."""
 
-    settings = SimpleNamespace(steps=8, max_seconds=2.56, guidance=Guidance(3.0, 2.0, voice=1.5))
+    settings = SimpleNamespace(
+        steps=8, max_seconds=2.56, guidance=Guidance(3.0, 2.0, voice=1.5), rendered=False
+    )
 
     def __init__(self) -> None:
         self.asked, self.steps_done, self.error = {}, 0, None
