@@ -20,7 +20,7 @@ from horsekit.metrics.reader import FACE, SIZE, trained
 SIDES = (-0.24, 0.24)  # the middle of either character, in picture heights
 CROP = 0.6  # picture heights across: as much as the reader is used to see round a face
 STRIDE = 4  # frames
-APART = 0.25  # picture heights between two mouths
+APART = 0.38  # picture heights between two mouths: one that is seen from both sides is up to 0.36 from itself
 
 
 @dataclass(frozen=True)
