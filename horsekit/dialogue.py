@@ -29,7 +29,7 @@ _MANNER = re.compile(
 _CLAUSES = re.compile(r"[,;]|\b(?:as|while|when|until|and|then)\b", re.IGNORECASE)
 _CAMERA = re.compile(r"\b(?:camera|lens|shot|view)\b", re.IGNORECASE)
 _START = 0.13  # seconds before the first line
-_PAUSE = 0.2  # seconds between two
+PAUSE = 0.2  # seconds between two
 _LEAST = 0.05  # seconds
 
 
@@ -44,7 +44,7 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
     at, pieces, done = begin + _START, [], 0
     for number, (first, last) in enumerate(lines):
         if first in given:
-            at = max(at, given[first].end + _PAUSE)
+            at = max(at, given[first].end + PAUSE)
             continue
         words = text[first - 1 : last + 1]
         until = min([seconds, *(given[later].start for later, _ in lines[number:] if later in given)])
@@ -56,7 +56,7 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
         if end - at < _LEAST:
             continue
         pieces.append(f"{text[done : last + 1]} ({at:.2f}-{end:.2f} s)")
-        done, at = last + 1, end + _PAUSE
+        done, at = last + 1, end + PAUSE
     return "".join(pieces) + text[done:]
 
 

@@ -1,12 +1,13 @@
-"""What cannot be played as it is written: a camera sent two ways at once, a line said softly and loudly, more words
-than there is time for."""
+"""What cannot be played as it is written: a camera sent two ways at once, light from nowhere, a line said softly and
+loudly or in a language that nobody speaks, more words than there is time for."""
 
 import re
+from collections.abc import Collection
 from itertools import combinations, permutations
 
 from horsekit.dialogue import OPPOSITE_MANNERS, SIGNS
 from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines, unquoted
-from horsekit.terms import OPPOSITE, camera_moves
+from horsekit.terms import OPPOSITE, camera_moves, terms
 
 FASTEST, FASTEST_SIGNS = 40.0, 15.0  # letters and signs of CJK that the fastest voice can say in a second
 _AFTER = re.compile(r"\b(then|before|after(wards)?|and back|first|finally|next)\b", re.IGNORECASE)
@@ -17,20 +18,36 @@ _BOTH_WAYS = [
     for one, other in permutations(manners)
 ]
 _CJK = re.compile("|".join(SIGNS))
+_NOWHERE = re.compile(r"\bfrom (?:nowhere|no (?:where|side|direction|source|place))\b", re.IGNORECASE)
+_LANGUAGES = (
+    "Afrikaans|Albanian|Amharic|Arabic|Armenian|Azerbaijani|Basque|Bengali|Bosnian|Bulgarian|Burmese|Cantonese|Catalan"
+    "|Croatian|Czech|Danish|Dutch|English|Esperanto|Estonian|Farsi|Filipino|Finnish|French|Galician|Georgian|German"
+    "|Greek|Gujarati|Hausa|Hebrew|Hindi|Hungarian|Icelandic|Igbo|Indonesian|Irish|Italian|Japanese|Javanese|Kannada"
+    "|Kazakh|Khmer|Korean|Kurdish|Lao|Latin|Latvian|Lithuanian|Macedonian|Malay|Malayalam|Maltese|Mandarin|Marathi"
+    "|Mongolian|Nepali|Norwegian|Pashto|Persian|Polish|Portuguese|Punjabi|Romanian|Russian|Sanskrit|Serbian|Sinhala"
+    "|Slovak|Slovenian|Somali|Spanish|Swahili|Swedish|Tagalog|Tamil|Telugu|Thai|Tibetan|Turkish|Ukrainian|Urdu|Uzbek"
+    "|Vietnamese|Welsh|Yiddish|Yoruba|Zulu"
+)
+_IN_LANGUAGE = re.compile(rf"\b(?i:in) (?:[a-z]+ ){{0,2}}({_LANGUAGES})\b")
 
 
-def check_directions(text: str, seconds: float) -> None:
+def check_directions(text: str, seconds: float, languages: Collection[str] = ()) -> None:
     """Refuse a prompt that no clip of that length can follow.
 
-    Errors: PromptError for a shot whose camera is sent two ways at once, or stands still and moves, for a line in two
-    opposite manners, and for one that nobody can say in the time there is; it names them and the remedy.
+    languages: those that the model speaks, by their English names; none given: any.
+    Errors: PromptError for a shot whose camera is sent two ways at once, or stands still and moves, whose light comes
+    from nowhere or has two contrasts, for a line in two opposite manners or a language without a voice, and for one
+    that nobody can say in the time there is; it names them and the remedy.
     """
     for shot in Prompt.parse(text).shots:
         _check_camera(shot)
+        _check_light(shot)
         _check_manner(shot)
+        if languages:
+            _check_language(shot, languages)
     known = {line.first: line.end - line.start for line in timed_lines(text)}
     for first, last in quoted(text):
-        _check_line(text[first:last], known.get(first, seconds))
+        check_line(text[first:last], known.get(first, seconds))
 
 
 def _check_camera(shot: Shot) -> None:
@@ -47,6 +64,26 @@ def _check_camera(shot: Shot) -> None:
             )
 
 
+def _check_light(shot: Shot) -> None:
+    if _NOWHERE.search(shot.light):
+        raise PromptError(
+            f"light has to come from somewhere ({shot.light!r}); say left, right, front or back, or leave it out"
+        )
+    if {"low contrast", "high contrast"} <= {term for _, found in terms(shot.light) for term in found}:
+        raise PromptError(
+            f"the light is asked for with low and with high contrast at once ({shot.light!r}); drop one"
+        )
+
+
+def _check_language(shot: Shot, languages: Collection[str]) -> None:
+    for found in _IN_LANGUAGE.finditer(unquoted(shot.dialogue)):
+        if found[1] not in languages:
+            raise PromptError(
+                f"a line is to be said in {found[1]}, for which there is no voice; the model speaks "
+                f"{', '.join(languages)}"
+            )
+
+
 def _check_manner(shot: Shot) -> None:
     told = unquoted(shot.dialogue)
     for pattern in _BOTH_WAYS:
@@ -56,11 +93,12 @@ def _check_manner(shot: Shot) -> None:
             )
 
 
-def _check_line(words: str, seconds: float) -> None:
+def check_line(words: str, seconds: float) -> None:
+    """Refuse a line that nobody can say in that time. Errors: PromptError with the time that it needs."""
     signs = len(_CJK.findall(words))
     least = signs / FASTEST_SIGNS + (len(words) - signs) / FASTEST
     if least > seconds:
+        shown = f"{words[:40]!r}{'...' if len(words) > 40 else ''}"
         raise PromptError(
-            f"{words[:40]!r}{'...' if len(words) > 40 else ''} cannot be said in {seconds:g} s; shorten it, or give it "
-            f"at least {2 * least:.1f} s"
+            f"{shown} cannot be said in {round(seconds, 2):g} s; shorten it, or give it at least {2 * least:.1f} s"
         )

@@ -33,7 +33,8 @@ class Settings:
     """What a released model was made for: picture size (height, width), longest clip, good sampler values.
 
     renew_above: the noise level above which every step draws its noise anew (1: none does); rendered: it knows
-    characters of the stage alone, so that horsekit's own reader can tell who is in a picture.
+    characters of the stage alone, so that horsekit's own reader can tell who is in a picture; languages: that it
+    speaks, by their English names (none: not known).
     """
 
     size: tuple[int, int] = (64, 64)
@@ -44,6 +45,7 @@ class Settings:
     sampler: str = "unipc"
     renew_above: float = 1.0
     rendered: bool = False
+    languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         right = {
@@ -59,7 +61,8 @@ class Settings:
     @classmethod
     def open(cls, path: Path) -> "Settings":
         fields = json.loads(path.read_text())
-        return cls(**{**fields, "size": tuple(fields["size"]), "guidance": Guidance(**fields["guidance"])})
+        rows = {key: tuple(fields[key]) for key in ("size", "languages") if key in fields}
+        return cls(**{**fields, **rows, "guidance": Guidance(**fields["guidance"])})
 
 
 def _is_number(value: object) -> bool:
@@ -162,8 +165,7 @@ class Pipeline:
         """
         if not requests:
             return []
-        size, longest = self.settings.size, self.settings.max_seconds
-        canvases = [open_canvas(request, self.tokenizers, size, longest) for request in requests]
+        canvases = [self._opened(request) for request in requests]
         levels = schedule(self.settings.steps if steps is None else steps, self.settings.shift)
         passes = [
             (number, [canvas for canvas in party if len(canvas.windows) > number])
@@ -265,6 +267,10 @@ class Pipeline:
         seen = canvas.copied()
         seen.put(span, video.unflatten(0, (-1, *canvas.video.shape[1:3])), audio)
         return seen.clip(self.tokenizers)
+
+    def _opened(self, request: Request) -> Canvas:
+        settings = self.settings
+        return open_canvas(request, self.tokenizers, settings.size, settings.max_seconds, settings.languages)
 
     def _about(self, canvas: Canvas) -> dict[str, str]:
         """What a clip says of itself: how to make it again, and whose characters are in it."""

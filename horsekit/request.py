@@ -3,6 +3,7 @@
 T latent frames, h w latent grid, N audio tokens, C channels
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,16 +20,17 @@ from horsekit.adapters.references import (
     encode_voices,
     read_references,
 )
-from horsekit.dialogue import timed
-from horsekit.direction import check_directions
+from horsekit.dialogue import PAUSE, timed
+from horsekit.direction import check_directions, check_line
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound
-from horsekit.prompt import DIRECTIONS, PromptError, checked, may_speak, timed_lines, without_layers
+from horsekit.prompt import DIRECTIONS, PromptError, checked, may_speak, quoted, timed_lines, without_layers
 from horsekit.sequence import Segment, audio_segment, video_segment, words_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers
 
 OVERLAP = 5  # latents of one window that open the next: as many as half a clip of training has
+TOO_LONG = 0.1  # seconds of a sound that may be lost at its end without a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,8 @@ class Request:
     references: one item per character, in the order of the prompt's [Image 1], [Image 2], ...; an item is a
     picture, a path, or a list of pictures of the same character. first_frame opens the clip, last_frame ends
     it; sound drives it: the picture is made to fit what is heard; film is a clip whose picture stays as it is
-    and gets a sound, for as long as it lasts; before is a clip that goes on, `seconds` longer; voices: a few seconds
+    and gets a sound, for as long as it lasts; before is a clip that goes on, `seconds` longer, and a sound then drives
+    what is new; voices: a few seconds
     of each character's speech, in the order of the references, None for one without; those alone are handed to the
     model who say a line in the prompt, or all where a line's speaker is not named.
     """
@@ -148,7 +151,7 @@ class Canvas:
         frames = tokenizers.video.decode(self.video[None])[0]
         waveform = tokenizers.audio.decode(self.audio[None])[0]
         if self.request.sound is not None:
-            waveform = _driving(self.request.sound, len(waveform), rate)
+            waveform = _driving(self.request, self.kept, len(waveform), rate)
         if self.kept is not None:
             frames[: len(self.kept.frames)] = self.kept.frames[: len(frames)]
             if self.request.film is None:
@@ -169,11 +172,17 @@ class Canvas:
 
 @torch.inference_mode()
 def open_canvas(
-    request: Request, tokenizers: Tokenizers, size: tuple[int, int], max_seconds: float
+    request: Request,
+    tokenizers: Tokenizers,
+    size: tuple[int, int],
+    max_seconds: float,
+    languages: Sequence[str] = (),
 ) -> Canvas:
-    """Everything a request gives, on its canvas. size: (height, width); max_seconds: of one window.
+    """Everything a request gives, on its canvas.
 
-    Errors: PromptError, ReferenceError, MediaError or ValueError, naming what cannot be used and the remedy.
+    size: (height, width); max_seconds: of one window; languages: that the model speaks, none: any.
+    Warns of a sound that goes on after the clip's end. Errors: PromptError, ReferenceError, MediaError or ValueError,
+    naming what cannot be used and the remedy.
     """
     prompt = checked(request.prompt)
     slots = read_references(request.references, prompt)
@@ -197,14 +206,20 @@ def open_canvas(
             audio[: len(tokens)], heard[: len(tokens)] = tokens, True
     if request.sound is not None:
         rate = tokenizers.audio.spec.sample_rate
-        driving = _driving(request.sound, clock.sample_count(frames, rate), rate)
+        driving = _driving(request, kept, clock.sample_count(frames, rate), rate)
         audio, heard = tokenizers.audio.encode(driving[None])[0], torch.ones_like(heard)
     spans = windows(latents, clock.latent_count(clock.frame_count(max_seconds)))
-    seconds = clock.duration(frames)
+    seconds, begin = clock.duration(frames), 0.0 if request.before is None else kept.seconds
     _check_lines(prompt, seconds)
-    check_directions(prompt, seconds)
+    check_directions(prompt, seconds - begin, languages)
     if (request.sound is None and request.film is None) or len(spans) > 1:
-        prompt = timed(prompt, seconds, begin=0.0 if request.before is None else kept.seconds)
+        prompt = _all_timed(prompt, seconds, begin)
+    if request.sound is not None and request.sound.seconds > seconds - begin + TOO_LONG:
+        warnings.warn(
+            f"the sound has {request.sound.seconds:.2f} s and is cut to {seconds - begin:.2f} s, as long as the clip "
+            "is; ask for more seconds to hear all of it",
+            stacklevel=2,
+        )
     noise = torch.Generator().manual_seed(request.seed)
     return Canvas(
         request, prompt, video, audio, seen, heard, tuple(pictures), tuple(voices), spans, kept, noise
@@ -255,9 +270,31 @@ def _check_lines(prompt: str, seconds: float) -> None:
             )
 
 
-def _driving(sound: Sound, samples: int, rate: int) -> Tensor:
-    """The sound [S] that was handed in, cut or padded to the clip."""
-    waveform = sound.mono().resampled(rate).waveform[:, 0]
+def _all_timed(prompt: str, seconds: float, begin: float) -> str:
+    """The prompt with a time between `begin` and `seconds` for every line.
+
+    Errors: PromptError where none is left for one, or too little.
+    """
+    told = timed(prompt, seconds, begin)
+    given = {prompt[line.first : line.last] for line in timed_lines(prompt)}
+    known = {line.first: line.end - line.start for line in timed_lines(told)}
+    for first, last in quoted(told):
+        words = told[first:last]
+        if first not in known:
+            raise PromptError(
+                f"no time is left for {words!r} behind the lines before it and until its shot, the clip or the next "
+                "line's time ends; shorten the lines or ask for more seconds"
+            )
+        if words not in given:  # at a pinch it begins without a pause
+            check_line(words, known[first] + PAUSE)
+    return told
+
+
+def _driving(request: Request, kept: Clip | None, samples: int, rate: int) -> Tensor:
+    """The sound [S] that was handed in, behind that of a clip to go on from, cut or padded to the clip."""
+    waveform = request.sound.mono().resampled(rate).waveform[:, 0]
+    if request.before is not None:
+        waveform = torch.cat([kept.waveform[:, 0], waveform])
     return torch.nn.functional.pad(waveform, (0, max(0, samples - len(waveform))))[:samples]
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from horsekit.dialogue import timed
 from horsekit.direction import check_directions
 from horsekit.prompt import PromptError
 from horsekit.stage import Script
+from horsekit.stage.speech import LANGUAGES
 
 
 @pytest.mark.parametrize(
@@ -29,11 +31,40 @@ def test_a_camera_sent_two_ways_at_once_is_refused(text):
         "A handheld camera pans left.",
         "[00:00-00:01] The camera pans left.\n[00:01-00:02] The camera pans right.",
         'She says: "turn left, turn right, go in and out". The camera pans left.',
-        "Light from nowhere.",
+        "Soft light. The camera pans left.",
+        "Warm light from the left, low contrast. A glow from behind.",
     ],
 )
 def test_what_can_be_filmed_is_not_refused(text):
     check_directions(text, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A fox waves. Light from nowhere.", "somewhere .*left, right, front or back"),
+        ("A fox waves. Warm light from no direction, low contrast.", "somewhere"),
+        ("A fox waves. Hard light with deep shadows, low contrast.", "low and with high contrast at once"),
+    ],
+)
+def test_light_that_cannot_be_is_refused(text, words):
+    with pytest.raises(PromptError, match=words):
+        check_directions(text, 2)
+
+
+def test_a_language_without_a_voice_is_refused_where_it_is_known_which_there_are():
+    for text in (
+        'The fox says in Arabic: "good morning".',
+        '"good morning", the fox says in fluent Spanish.',
+    ):
+        check_directions(text, 2)
+        with pytest.raises(PromptError, match="no voice; the model speaks English, German"):
+            check_directions(text, 2, ("English", "German"))
+    for text in (
+        'The fox says in English: "in Arabic".',
+        'The fox, in Roman dress, says: "good morning". A room in Spanish style.',
+    ):
+        check_directions(text, 2, ("English", "German"))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +85,8 @@ def test_every_prompt_of_the_stage_can_be_played():
     for seed in range(300):
         for split in ("train", "held_out"):
             script = Script.draw(seed, split, characters=1 + seed % 2)
-            check_directions(script.prompt(seed, timed=seed % 3 == 0), 1.28)
+            prompt = script.prompt(seed, timed=seed % 3 == 0)
+            check_directions(timed(prompt, 1.28), 1.28, [name for _, name in LANGUAGES.values()])
 
 
 def test_a_line_that_nobody_can_say_in_the_time_is_refused_with_the_time_it_needs():
