@@ -6,17 +6,20 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from horsekit import jobs
-from horsekit.character import BrandCharacter
+from horsekit.character import HELD_OUT, METADATA, BrandCharacter
 from horsekit.dataset.folder import LATENTS, LatentCache
 from horsekit.doctor import Diagnosis, examine
 from horsekit.engine.config import ROOT
 from horsekit.media import Picture, contact_sheet
+from horsekit.metrics.identity import point
 from horsekit.metrics.leakage import PICTURES
 from horsekit.pipeline import Pipeline
+from horsekit.prompt import mentions
 from horsekit.request import Request
 
 CONFIG = "configs/train/brand-lora.yaml"
 COLUMNS, ROWS = 6, 4  # frames of a clip and clips on the sheet
+PREVIEW_EVERY = 150  # steps
 
 
 def diagnose(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> list[Diagnosis]:
@@ -35,8 +38,10 @@ def finetune(
 ) -> jobs.Job:
     """Start to train one adapter on all of the characters, anew, in a process of its own.
 
-    The run lies in `out`, under its config's name; overrides: key=value over the config. Errors: as jobs.start.
+    The run lies in `out`, under its config's name, and previews of it in its previews/; overrides: key=value over the
+    config. Errors: as check_measurable, and as jobs.start.
     """
+    check_measurable(pipeline, brands)
     folders = ", ".join(str(brand.folder.resolve()) for brand in brands)
     settings = (
         f"model={pipeline.name}",
@@ -46,8 +51,32 @@ def finetune(
         f"max_minutes={minutes}",
         f"out={Path(out).resolve()}",
         "resume=never",
+        f"preview_every={PREVIEW_EVERY}",
     )
     return jobs.start(config, [*settings, *overrides])
+
+
+def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> None:
+    """Find out before the training that what it brings could not be measured after it.
+
+    Errors: ValueError naming the character, what of it cannot be used, and the remedy.
+    """
+    for brand in brands:
+        try:
+            point(brand.pictures())
+        except ValueError as error:
+            raise ValueError(
+                f"{brand.name}: {error}; horsekit's own reader knows rendered characters alone, so train on others "
+                f"with training/train.py {CONFIG}, and measure them with horsekit.metrics.networks"
+            ) from error
+        for request in requests_for(brand, len(brand.prompts)):
+            try:
+                pipeline.check(request)
+            except ValueError as error:
+                raise ValueError(
+                    f"{brand.name} is to be measured by {request.prompt!r}, but {error}. Its prompts are those of "
+                    f"{HELD_OUT}/{METADATA}, or else the card's regression_prompts"
+                ) from error
 
 
 def requests_for(brand: BrandCharacter, count: int) -> list[Request]:
@@ -63,11 +92,30 @@ def requests_for(brand: BrandCharacter, count: int) -> list[Request]:
     ]
 
 
+def regression_requests(brand: BrandCharacter, beside: Sequence[BrandCharacter] = ()) -> list[Request]:
+    """Clips by the card's regression prompts, those of its held-out clips where it has none.
+
+    beside: who is [Image 2], [Image 3], ...; prompts that mention more characters than there are stay out.
+    """
+    cast = [brand, *beside]
+    prompts = [p for p in brand.card.regression_prompts if max(mentions(p), default=1) <= len(cast)]
+    requests = []
+    for seed, prompt in enumerate(prompts):
+        seen = cast[: max(mentions(prompt), default=1)]
+        pictures, voices = [one.pictures()[:PICTURES] for one in seen], [one.voice for one in seen]
+        requests.append(Request(prompt, pictures, seed=seed, voices=voices))
+    return requests or requests_for(brand, ROWS)
+
+
 def sheet(
-    pipeline: Pipeline, adapter: Path | str, brand: BrandCharacter, steps: int | None = None
+    pipeline: Pipeline,
+    adapter: Path | str,
+    brand: BrandCharacter,
+    steps: int | None = None,
+    beside: Sequence[BrandCharacter] = (),
 ) -> Picture:
-    """A row for each prompt: the reference, frames without the adapter, the same with it, which stays on."""
-    asked, arms = requests_for(brand, ROWS), []
+    """A row for each regression prompt: the reference, frames without the adapter, the same with it, which stays on."""
+    asked, arms = regression_requests(brand, beside), []
     for stack in ((), (adapter,)):
         pipeline.adapt(*stack)
         with tqdm(desc="sheet", unit="step") as bar:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from horsekit.media import Clip, Picture
+from horsekit.prompt import mentions
 
 CARD = "card.yaml"
 METADATA = "metadata.jsonl"
@@ -92,6 +93,11 @@ class CharacterClip:
     extra: Mapping[str, Any]
 
     @property
+    def look(self) -> str | None:
+        """The look that it shows, as the card names it; None: the card's first."""
+        return self.extra.get("look")
+
+    @property
     def is_picture(self) -> bool:
         """Whether it is a picture and no clip."""
         return self.path.suffix.lower() in PICTURES
@@ -120,14 +126,15 @@ class BrandCharacter:
             raise CharacterError(f"{folder} is no folder. Give the folder that holds a character's {CARD}.")
         card = read_card(folder / CARD)
         references = {name: _references(folder, name, look) for name, look in card.looks.items()}
-        return cls(
-            folder,
-            card,
-            MappingProxyType(references),
-            tuple(read_clips(folder / CLIPS)),
-            tuple(read_clips(folder / HELD_OUT)),
-            _voice(folder, card.voice),
-        )
+        clips, held_out = (tuple(read_clips(folder / part)) for part in (CLIPS, HELD_OUT))
+        for clip in (*clips, *held_out):
+            if clip.look is not None and clip.look not in references:
+                raise CharacterError(
+                    f"{clip.path.parent / METADATA}: {clip.path.name} has the look {clip.look!r}, which the card does "
+                    f"not know. Choose {_one_of(references)}, or add it to the card."
+                )
+        voice = _voice(folder, card.voice)
+        return cls(folder, card, MappingProxyType(references), clips, held_out, voice)
 
     @property
     def name(self) -> str:
@@ -140,13 +147,19 @@ class BrandCharacter:
         return None if self.card.stage is None else torch.tensor(list(self.card.stage.values()))
 
     @property
+    def kept_back(self) -> tuple[CharacterClip, ...]:
+        """The held-out clips of its first look, by which it is measured."""
+        return tuple(clip for clip in self.held_out if clip.look in (None, next(iter(self.references))))
+
+    @property
     def prompts(self) -> tuple[str, ...]:
         """What to ask for it by: its held-out clips' prompts, each clip's first wording before any second one.
 
-        Of a character without held-out clips the card's regression prompts.
+        Of a character without held-out clips the card's regression prompts, but for those on others as well.
         """
-        wordings = zip_longest(*(clip.prompts for clip in self.held_out))
-        return tuple(p for row in wordings for p in row if p) or self.card.regression_prompts
+        wordings = zip_longest(*(clip.prompts for clip in self.kept_back))
+        alone = tuple(prompt for prompt in self.card.regression_prompts if mentions(prompt) <= {1})
+        return tuple(p for row in wordings for p in row if p) or alone
 
     def pictures(self, look: str | None = None) -> list[Picture]:
         """The reference pictures of a look; the card's first where none is named."""
@@ -274,9 +287,14 @@ def read_clips(folder: Path) -> Iterator[CharacterClip]:
     listing = folder / METADATA
     if not listing.is_file():
         raise CharacterError(
-            f"{listing} does not exist. Write a line with file_name and prompt for each clip."
+            f"{listing} does not exist. Write a line with file_name and prompt for each clip; from captions in .txt "
+            "files horsekit doctor makes it."
         )
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise CharacterError(f"{listing} is not UTF-8 text. Save it as UTF-8.") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         yield read_entry(folder, line, number)
@@ -294,6 +312,8 @@ def read_entry(folder: Path, line: str, number: int) -> CharacterClip:
     for key, texts in (("file_name", [name]), ("prompt", prompts)):
         if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
             raise CharacterError(f"{where}: {key} is missing or no text. Add it.")
+    if not isinstance(row.get("look"), str | None):
+        raise CharacterError(f"{where}: look is no text. Write the name of one of the card's looks.")
     extra = {key: value for key, value in row.items() if key not in ("file_name", "prompt")}
     path = _inside(folder, name, f"{where}: file_name")
     return CharacterClip(path, tuple(prompts), MappingProxyType(extra))

@@ -268,6 +268,10 @@ class Pipeline:
         seen.put(span, video.unflatten(0, (-1, *canvas.video.shape[1:3])), audio)
         return seen.clip(self.tokenizers)
 
+    def check(self, request: Request) -> None:
+        """Find out that a clip can be made of a request, without making it. Errors: as generate_many."""
+        self._opened(request)
+
     def _opened(self, request: Request) -> Canvas:
         settings = self.settings
         return open_canvas(request, self.tokenizers, settings.size, settings.max_seconds, settings.languages)

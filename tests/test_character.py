@@ -101,8 +101,24 @@ def test_it_is_asked_for_by_its_held_out_clips_or_by_its_card(folder):
     lines = ('{"file_name": "0.mp4", "prompt": ["one", "again"]}', '{"file_name": "1.mp4", "prompt": "two"}')
     (folder / "held_out/metadata.jsonl").write_text("\n".join(lines))
     assert BrandCharacter.load(folder).prompts == ("one", "two", "again")
+    winter = lines[0].replace('"prompt"', '"look": "winter", "prompt"')
+    (folder / "held_out/metadata.jsonl").write_text("\n".join((winter, lines[1])))
+    moss = BrandCharacter.load(folder)
+    assert moss.prompts == ("two",) and [clip.look for clip in moss.held_out] == ["winter", None]
+    assert [clip.path.name for clip in moss.kept_back] == ["1.mp4"], "it is measured in its first look"
     shutil.rmtree(folder / "held_out")
+    content = card()
+    content["regression_prompts"].append("[Image 1] and [Image 2] wave.")
+    write(folder, content)
     assert BrandCharacter.load(folder).prompts == ("[Image 1] waves.",)
+
+
+def test_a_listing_that_is_not_utf_8_is_named(folder):
+    (folder / "clips/metadata.jsonl").write_bytes(
+        '{"file_name": "0.mp4", "prompt": "grün"}'.encode("latin-1")
+    )
+    with pytest.raises(CharacterError, match="not UTF-8"):
+        BrandCharacter.load(folder)
 
 
 def test_the_digest_follows_the_content(folder, tmp_path_factory):
@@ -223,6 +239,11 @@ def test_a_card_that_is_no_card(folder, content, words):
         ('{"file_name": "0.mp4", "prompt": []}', "line 3: prompt is missing"),
         ('{"file_name": "9.mp4", "prompt": "a"}', r"9\.mp4 does not exist"),
         ('{"file_name": "../held_out/0.mp4", "prompt": "a"}', "leads out of"),
+        ('{"file_name": "0.mp4", "prompt": "a", "look": ["winter"]}', "line 3: look is no text"),
+        (
+            '{"file_name": "0.mp4", "prompt": "a", "look": "summer"}',
+            "0.mp4 has the look 'summer'.*Choose 'everyday' or 'winter'",
+        ),
     ],
 )
 def test_a_bad_line_of_metadata_is_named(folder, line, words):

@@ -1,19 +1,21 @@
 """From characters' folders to an adapter that ships: `python training/brand_character.py data/characters/fennel`.
 
 Examines each folder, fine-tunes one adapter on all of them through DeepSpeed, ranks its snapshots, measures the best
-beside the base model, and leaves in --out: ranking.json, adapter.safetensors, comfyui.safetensors, and of each
-character doctor-NAME.html, leakage-NAME.json and sheet-NAME.png. `--run RUN` goes on from a run that is there already,
-and trains nothing.
+beside the base model, and leaves in --out: the run with its previews, curve.png, ranking.json, adapter.safetensors,
+comfyui.safetensors, and of each character doctor-NAME.html, leakage-NAME.json and sheet-NAME.png. `--run RUN` goes on
+from a run that is there already, and trains nothing.
 """
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from horsekit.adapters.export import export_comfyui
 from horsekit.adapters.lora import copy_adapter
 from horsekit.brand import CONFIG, diagnose, finetune, sheet
 from horsekit.character import BrandCharacter
+from horsekit.engine import plot_curve
 from horsekit.engine.config import ROOT
 from horsekit.engine.export import ADAPTER, adapters_of
 from horsekit.metrics.leakage import panel
@@ -61,6 +63,8 @@ def run(options: argparse.Namespace) -> None:
         print(job.wait())
         finished = job.folder
     adapters = adapters_of(finished)
+    with suppress(ValueError):  # so short a run that no loss was logged
+        print(plot_curve(finished, out / "curve.png"))
     ranking = rank(pipeline, adapters, brands, options.clips, steps=options.steps)
     print(ranking.table())
     ranking.save(out / "ranking.json")
@@ -73,7 +77,8 @@ def run(options: argparse.Namespace) -> None:
         leakage = panel(pipeline, adapter, brand, options.clips, 10_000, options.steps, beside)
         print(f"\n{brand.name}", leakage.table(), sep="\n")
         leakage.save(out / f"leakage-{brand.folder.name}.json")
-        sheet(pipeline, adapter, brand, options.steps).save(out / f"sheet-{brand.folder.name}.png")
+        shown = sheet(pipeline, adapter, brand, options.steps, beside)
+        shown.save(out / f"sheet-{brand.folder.name}.png")
     export_comfyui(adapter, out / "comfyui.safetensors")
     print(*sorted(str(path) for path in out.iterdir() if path.is_file()), sep="\n")
 

@@ -23,6 +23,7 @@ def main() -> int:
 def run(config: TrainConfig) -> None:
     """Assemble what the config names and train."""
     from horsekit.engine import assemble, preview
+    from horsekit.engine.export import characters_of
     from horsekit.engine.launch import launch
     from horsekit.engine.loop import train
 
@@ -35,7 +36,8 @@ def run(config: TrainConfig) -> None:
     if config.preview_every and place.first:
         shown = config.held_out or config.data
         requests = preview.preview_requests(shown, folder)
-        previewer = preview.Previewer(tokenizers, preview.preview_settings(shown, folder), requests)
+        settings = preview.preview_settings(shown, folder)
+        previewer = preview.Previewer(tokenizers, settings, requests, characters_of(config))
     objective = assemble.build_objective(config, tokenizers, model.config.predicts)
     result = train(config, place, model, batches, objective, held_out, previewer)
     if place.first:

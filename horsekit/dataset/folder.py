@@ -8,9 +8,10 @@ R reference pictures, h w latent grid, C channels
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import safe_open
@@ -170,21 +171,28 @@ def fitting_size(height: int, width: int, side: int, stride: int) -> tuple[int, 
 
 
 def encode_folder(
-    folder: Path, pictures: list[Path], cache: LatentCache, voice: Path | None = None, stills: int = 0
+    folder: Path,
+    pictures: Sequence[Path],
+    cache: LatentCache,
+    voice: Path | None = None,
+    stills: int = 0,
+    looks: Mapping[str, Sequence[Path]] = MappingProxyType({}),
 ) -> list[LatentSample]:
     """All clips and pictures of a folder, with the `pictures` and the `voice` as references of slot 1.
 
-    stills: so many frames of each clip are pictures to learn from as well, in what its words say of a single frame.
+    looks: the pictures, in place of those, for lines with a `look` of that name; stills: so many frames of each clip
+    are pictures to learn from as well, in what its words say of a single frame.
     What has no sound trains the picture alone, and is named. Errors: ValueError for a folder that lists nothing;
     CharacterError for a broken line; MediaError for a clip or picture that cannot be read.
     """
     entries = list(read_clips(folder))
     if not entries:
         raise ValueError(f"{folder} lists no clip in its metadata.jsonl; add at least one")
-    references = {1: torch.cat([cache.reference(path) for path in pictures])} if pictures else {}
+    known = {look: _slot(paths, cache) for look, paths in {None: pictures, **looks}.items()}
     voices = {} if voice is None else {1: cache.voice(voice)}
     samples, silent = [], []
     for entry in tqdm(entries, desc="encoding", unit="file"):
+        references = known.get(entry.look, known[None])
         pieces = encode_entry(entry, references, cache)
         samples += [replace(piece, voices=voices if piece.audio is not None else {}) for piece in pieces]
         if any(piece.audio is None for piece in pieces) and not entry.is_picture:
@@ -194,6 +202,10 @@ def encode_folder(
     if silent:
         print(f"without sound, training the picture alone: {', '.join(silent)}")
     return samples
+
+
+def _slot(pictures: Sequence[Path], cache: LatentCache) -> dict[int, Tensor]:
+    return {1: torch.cat([cache.reference(path) for path in pictures])} if pictures else {}
 
 
 def encode_entry(

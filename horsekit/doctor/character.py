@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from horsekit.character import CARD, METADATA, BrandCharacter, CharacterError
+from horsekit.character import CARD, CLIPS, METADATA, BrandCharacter, CharacterError
 from horsekit.dataset.folder import LatentCache
 from horsekit.doctor.diagnosis import NOBODY, Finding, reencoded
 from horsekit.doctor.faces import Watch
@@ -25,6 +25,10 @@ def examine_character(folder: Path, cache: LatentCache, watch: Watch) -> Iterato
         yield from _references(folder, reference_files(folder), cache, watch)
         return
     yield from (Finding("warning", CARD, concern, place) for concern in brand.concerns())
+    for look in [*brand.references][1:]:
+        if all(clip.look != look for clip in brand.clips):
+            what = f'no clip has the look {look!r}, so it is not trained; give lines "look": "{look}"'
+            yield Finding("warning", CARD, what, f"$EDITOR {shlex.quote(str(folder / CLIPS / METADATA))}")
     for pictures in brand.references.values():
         yield from _references(folder, pictures, cache, watch)
     if brand.voice is not None:

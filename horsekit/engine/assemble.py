@@ -1,6 +1,8 @@
 """From a config to the parts that the loop runs: model, batches, objective."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -150,7 +152,9 @@ def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> L
         [
             sample
             for source in sources(data)
-            for sample in encode_folder(source.clips, source.pictures, cache, source.voice, data.stills)
+            for sample in encode_folder(
+                source.clips, source.pictures, cache, source.voice, data.stills, source.looks
+            )
         ]
     )
     if place.first:
@@ -162,18 +166,24 @@ def _folder_samples(data: DataConfig, tokenizers: Tokenizers, place: Place) -> L
 
 
 class Source(NamedTuple):
-    """A folder of clips, and the pictures and the voice of the one character that they show."""
+    """A folder of clips, and the pictures and the voice of the one character that they show.
+
+    looks: its pictures by the look that a clip names; without one, `pictures`.
+    """
 
     clips: Path
-    pictures: list[Path]
+    pictures: Sequence[Path]
     voice: Path | None
+    looks: Mapping[str, Sequence[Path]] = MappingProxyType({})
 
 
 def sources(data: DataConfig) -> list[Source]:
     """The folders that a config names, `references` opened. Errors: CharacterError for one that is no character's."""
     if data.kind == "characters":
         brands = [BrandCharacter.load(ROOT / name) for name in data.characters]
-        return [Source(b.folder / CLIPS, [*next(iter(b.references.values()))], b.voice) for b in brands]
+        return [
+            Source(b.folder / CLIPS, next(iter(b.references.values())), b.voice, b.references) for b in brands
+        ]
     pictures = [picture for name in data.references for picture in _pictures(ROOT / name)]
     return [Source(ROOT / data.path, pictures, None if data.voice is None else ROOT / data.voice)]
 

@@ -19,9 +19,13 @@ def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig,
         return
     from horsekit.adapters.lora import save_adapter
 
-    characters = [BrandCharacter.load(ROOT / name) for name in config.data.characters]
     about = {"base": config.model, "steps": str(progress.step), "samples": str(progress.samples)}
-    save_adapter(model, folder / ADAPTER, {**about, **joint_metadata(characters)})
+    save_adapter(model, folder / ADAPTER, {**about, **characters_of(config)})
+
+
+def characters_of(config: TrainConfig) -> dict[str, str]:
+    """What an adapter trained so, and its previews, say of the characters in them."""
+    return joint_metadata([BrandCharacter.load(ROOT / name) for name in config.data.characters])
 
 
 def adapters_of(run: Path) -> dict[str, tuple[Path, float]]:

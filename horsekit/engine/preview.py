@@ -1,8 +1,9 @@
 """What a run has learned so far, as clips: the same requests at every preview, to be compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from horsekit.character import read_clips
 from horsekit.dataset.stage import StagePlan, draw
@@ -18,10 +19,20 @@ CLIPS, COLUMNS, STEPS = 3, 6, 12
 
 
 class Previewer:
-    """Generates the requests with the model as it stands: a contact sheet of all, and each as an mp4."""
+    """Generates the requests with the model as it stands: a contact sheet of all, and each as an mp4.
 
-    def __init__(self, tokenizers: Tokenizers, settings: Settings, requests: Sequence[Request]) -> None:
+    about: what each mp4 says besides its prompt.
+    """
+
+    def __init__(
+        self,
+        tokenizers: Tokenizers,
+        settings: Settings,
+        requests: Sequence[Request],
+        about: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.tokenizers, self.settings, self.requests = tokenizers, settings, tuple(requests)
+        self.about = about
 
     def __call__(self, model: UnifiedTransformer, step: int, folder: Path) -> None:
         clips = Pipeline(model, self.tokenizers, self.settings).generate_many(self.requests, steps=STEPS)
@@ -29,7 +40,7 @@ class Previewer:
         folder.mkdir(parents=True, exist_ok=True)
         contact_sheet(rows, scale=2).save(folder / f"step-{step:08d}.png")
         for index, (request, clip) in enumerate(zip(self.requests, clips, strict=True)):
-            about = {"prompt": request.prompt, "step": str(step)}
+            about = {"prompt": request.prompt, "step": str(step), **self.about}
             clip.save(folder / f"step-{step:08d}-{index}.mp4", metadata=about)
 
 
@@ -48,9 +59,9 @@ def preview_requests(data: DataConfig, tokenizers: Path) -> list[Request]:
     found = sources(data)
     requests = []
     for source in found:
-        pictures = [Picture.open(path) for path in source.pictures]
-        known = {"references": [pictures], "voices": [source.voice]} if pictures else {}
         for entry in list(read_clips(source.clips))[: -(-CLIPS // len(found))]:
+            pictures = [Picture.open(path) for path in source.looks.get(entry.look, source.pictures)]
+            known = {"references": [pictures], "voices": [source.voice]} if pictures else {}
             requests.append(Request(entry.prompts[0], seconds=data.seconds, seed=len(requests), **known))
     return requests
 

@@ -61,15 +61,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Panel:
-    """All rows for one adapter."""
+    """All rows for one adapter; unknown: figures that cannot be measured of such a character."""
 
     character: str
     adapter: str
     rows: tuple[Row, ...]
+    unknown: tuple[str, ...] = ()
 
     def table(self) -> str:
         """Aligned text, with 95% intervals; a change whose interval leaves 0 out is marked."""
-        return "\n".join(aligned(self._cells()))
+        return "\n".join([*aligned(self._cells()), *([self._unmeasured] if self.unknown else [])])
+
+    @property
+    def _unmeasured(self) -> str:
+        rows = "; ".join(self.unknown)
+        return f"not measured, for want of the card's `stage`, of held-out clips or of prompts: {rows}"
 
     def _cells(self) -> list[tuple[str, ...]]:
         lines = [("", "base", "adapted", "change", "best")]
@@ -94,7 +100,7 @@ class Panel:
             if row.better is not None
         }
         note = "* the interval of the change leaves 0 out: green towards the best, red away from it"
-        return tabled(self._cells(), note, tints)
+        return tabled(self._cells(), f"{note}; {self._unmeasured}" if self.unknown else note, tints)
 
     def data(self) -> dict:
         """Plain values: every row with its intervals and its clips."""
@@ -102,7 +108,12 @@ class Panel:
         for row in self.rows:
             named = zip(("base", "adapted", "change"), row.intervals, strict=True)
             rows.append({**asdict(row), "intervals": {name: asdict(i) for name, i in named}})
-        return {"character": self.character, "adapter": self.adapter, "rows": rows}
+        return {
+            "character": self.character,
+            "adapter": self.adapter,
+            "rows": rows,
+            "unknown": list(self.unknown),
+        }
 
     def save(self, path: Path | str) -> Path:
         """Write `data` as JSON; returns the path."""
@@ -155,7 +166,9 @@ def panel(
         for key, (words, best) in FIGURES.items()
         if key in arms["base"]
     ]
-    return Panel(brand.name, str(adapter), tuple(rows))
+    possible = FIGURES if beside else FIGURES.keys() - {"mixed"}
+    unknown = [words for key, (words, _) in FIGURES.items() if key in possible and key not in arms["base"]]
+    return Panel(brand.name, str(adapter), tuple(rows), tuple(unknown))
 
 
 def measured_arms(
@@ -204,7 +217,7 @@ def _trials(
 ) -> Iterator[Trial]:
     pictures, prompts = brand.pictures()[:PICTURES], brand.prompts
     who = point(brand.pictures())
-    filmed = point([clip.open() for clip in brand.held_out]) if brand.held_out else None
+    filmed = point([clip.open() for clip in brand.kept_back]) if brand.kept_back else None
     crowd = Crowd.around(brand.pictures()).points
     everywhere = torch.ones_like(who, dtype=torch.bool)
     ways = [_way(who, point(one.pictures()), everywhere) for one in beside]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from horsekit.character import BrandCharacter
-from horsekit.metrics.leakage import measured_arms
+from horsekit.metrics.leakage import FIGURES, Row, measured_arms
 from horsekit.metrics.output import aligned, save_json, tabled
 from horsekit.metrics.statistics import Interval, bootstrap
 from horsekit.pipeline import Pipeline
@@ -21,7 +21,8 @@ ERRORS = ("own", "others")
 class Ranked:
     """A snapshot: its score (own and others' identity errors, summed clip by clip), and how far behind the best.
 
-    behind: score minus the best one's, clip by clip; own, others: the two errors.
+    behind: score minus the best one's, clip by clip; own, others: the two errors; costs: the figures of the leakage
+    panel that these clips have besides, and that are significantly worse than without an adapter.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Ranked:
     own: Interval
     others: Interval
     behind: Interval
+    costs: tuple[str, ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -65,7 +67,7 @@ class Ranking:
         return "\n".join([*aligned(self._cells()), "", self.verdict])
 
     def _cells(self) -> list[tuple[str, ...]]:
-        lines = [("", "score", "own error", "others' error", "behind the best")]
+        lines = [("", "score", "own error", "others' error", "behind the best", "costs")]
         for one in self.ranked:
             cells = (f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in (one.score, one.own, one.others))
             mark = " *" if one.worse else ""
@@ -74,6 +76,7 @@ class Ranking:
                     one.name,
                     *cells,
                     f"{one.behind.value:+.3f} [{one.behind.low:+.3f}, {one.behind.high:+.3f}]{mark}",
+                    ", ".join(one.costs),
                 )
             )
         return lines
@@ -109,7 +112,8 @@ def rank(
     if not brands:
         raise ValueError("there is no character to rank by; give the folder of each")
     errors = [_errors(pipeline, adapters, brand, clips, seed, steps) for brand in brands]
-    arms = {name: {key: [e for of in errors for e in of[name][key]] for key in ERRORS} for name in errors[0]}
+    keys = [key for key in FIGURES if all(key in of[BASE] for of in errors)]
+    arms = {name: {key: [e for of in errors for e in of[name][key]] for key in keys} for name in errors[0]}
     scores = {
         name: [own + other for own, other in zip(arm["own"], arm["others"], strict=True)]
         for name, arm in arms.items()
@@ -123,11 +127,18 @@ def rank(
             bootstrap(arms[name]["own"]),
             bootstrap(arms[name]["others"]),
             bootstrap([a - b for a, b in zip(scores[name], best, strict=True)]),
+            _costs(arms[BASE], arms[name]),
         )
         for name in order
     )
     pipeline.adapt(*([] if order[0] == BASE else [adapters[order[0]]]))
     return Ranking(", ".join(brand.name for brand in brands), ranked)
+
+
+def _costs(base: Mapping[str, Sequence[float]], arm: Mapping[str, Sequence[float]]) -> tuple[str, ...]:
+    """What an adapter makes significantly worse, of the panel's figures but the two that it is ranked by."""
+    rows = [Row(key, *FIGURES[key], tuple(base[key]), tuple(arm[key])) for key in arm if key not in ERRORS]
+    return tuple(row.words for row in rows if row.better is False)
 
 
 def _errors(

@@ -334,11 +334,12 @@ def test_what_cannot_be_merged_says_why(tmp_path):
         save_adapter(built, tmp_path / "x.safetensors", {})
 
 
-def test_remembered_references_equal_recomputed_ones_under_an_adapter(tmp_path):
+@pytest.mark.parametrize("scope", ["all", "media", "references"])
+def test_remembered_references_equal_recomputed_ones_under_an_adapter(tmp_path, scope):
     from horsekit.adapters.lora import load_adapter
 
     built = model()
-    load_adapter(built, two_adapters(tmp_path, ("references",))[0])
+    load_adapter(built, two_adapters(tmp_path, (scope,))[0])
     with torch.no_grad():
         packed = batch(True)
         cached = built(packed, built.remember(packed.references))

@@ -157,6 +157,23 @@ def test_a_voice_goes_with_every_clip_that_is_heard(tmp_path):
     assert heard.voices[1].shape == (100, 64) and not silent.voices
 
 
+def test_a_clip_is_known_by_the_pictures_of_its_look(tmp_path):
+    frames = torch.zeros(9, 64, 64, 3, dtype=torch.uint8)
+    for name in ("a.mp4", "b.mp4"):
+        put(tmp_path, name, Clip.silent(frames))
+    rain = json.dumps({"file_name": "a.mp4", "prompt": "In the rain.", "look": "rain"})
+    with (tmp_path / "metadata.jsonl").open("a") as lines:
+        lines.write(rain + "\n")
+    plain, coat = (
+        Picture(torch.full((64, 64, 3), k, dtype=torch.uint8)).save(tmp_path / f"{k}.png") for k in (60, 200)
+    )
+    cache = LatentCache(tmp_path / "cache", SHIPPED, 64)
+    samples = encode_folder(tmp_path, [plain], cache, looks={"day": [plain], "rain": [coat, plain]})
+    shown = [SHIPPED.video.decode(s.references[1][:1, None][0][None]).float().mean().item() for s in samples]
+    assert [len(s.references[1]) for s in samples] == [1, 1, 2]
+    assert shown == pytest.approx([60, 60, 200], abs=6)
+
+
 @given(frames=st.integers(1, 300), count=st.integers(1, 40))
 def test_stills_are_taken_evenly_and_no_frame_twice(frames, count):
     taken = still_frames(frames, count)

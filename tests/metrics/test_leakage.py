@@ -65,6 +65,7 @@ def test_the_table_marks_what_changed_and_the_file_holds_every_clip(found, tmp_p
     toward = next(line for line in table.splitlines() if line.startswith("others: way towards"))
     assert toward.split("  ")[-2].endswith("*") or " *" in toward
     data = json.loads(found.save(tmp_path / "panel.json").read_text())
+    assert "not measured" not in table and data["unknown"] == []
     assert data["character"] == "Fennel" and all(len(row["base"]) == 6 for row in data["rows"])
 
 
@@ -103,9 +104,11 @@ def test_footage_is_nearer_to_the_footage_that_was_kept_back_than_to_pictures():
 
 
 def test_a_character_without_clips_is_known_by_its_pictures():
-    asked = ("[Image 1] smiles.",)
+    asked = ("[Image 1] smiles.", "[Image 1] and [Image 2] smile.")
     bare = replace(FENNEL, held_out=(), card=FENNEL.card.model_copy(update={"regression_prompts": asked}))
-    rows = {row.key: row for row in panel(Show(), "x", bare, clips=2).rows}
+    found = panel(Show(), "x", bare, clips=2)
+    rows = {row.key: row for row in found.rows}
+    assert "not measured" in found.table() and found.unknown == ("the same by its pictures, σ",)
     assert "pictured" not in rows and rows["own"].intervals[0].value < 0.5
 
 

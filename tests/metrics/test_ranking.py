@@ -35,6 +35,8 @@ def test_the_truest_is_best_and_the_verdict_says_how_sure_that_is():
     assert result.verdict == "good is best; significantly better than all others"
     assert model.adapter == Path("good.safetensors")
     assert result.best == "good" and result.verdict in result._repr_html_()
+    assert "others: way towards the character" in result.ranked[2].costs
+    assert not result.ranked[1].costs, "no adapter costs nothing"
     assert "*" in result.table() and result.data()["verdict"] == result.verdict
 
 

@@ -26,6 +26,7 @@ def test_a_folder_becomes_an_adapter_with_its_ranking_and_its_panel(tmp_path, ti
         "batch_size=2",
         "lora.rank=2",
         "lora.alpha=2",
+        "log_every=1",
     ]
     done = subprocess.run([*command, *quick, *where, *small], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -37,6 +38,7 @@ def test_a_folder_becomes_an_adapter_with_its_ranking_and_its_panel(tmp_path, ti
         "ranking.json",
         "leakage-fennel.json",
         "sheet-fennel.png",
+        "curve.png",
         "adapter.safetensors",
         "comfyui.safetensors",
     }

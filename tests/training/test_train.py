@@ -75,6 +75,8 @@ def test_one_run_learns_several_characters(script, tmp_path, tiny_pipeline_folde
     script.run(config(tmp_path, tiny_pipeline_folder, clips, "lora", data=data, steps=1, preview_every=1))
     previews = sorted(path.name for path in (tmp_path / "x" / "previews").iterdir())
     assert previews[-1] == "step-00000001.png" and len(previews) == 5
+    said = Clip.open(tmp_path / "x" / "previews" / previews[0]).metadata
+    assert said["character"] == "Fennel, Rusty" and len(said["card"]) == 2 * 64 + 2
     with safe_open(tmp_path / "x" / "weights" / "adapter.safetensors", framework="pt") as stored:
         assert stored.metadata()["character"] == "Fennel, Rusty"
 
