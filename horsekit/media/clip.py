@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from horsekit.clock import FRAMES_PER_SECOND, frame_times, sample_count
-from horsekit.media.container import Frames, Samples, opened, read, tags
+from horsekit.media.container import MAX_BYTES, Frames, Samples, opened, read, tags
 from horsekit.media.files import MediaError, replacing
 from horsekit.media.picture import Picture, fit
 from horsekit.media.sound import Sound, check_waveform, resample
@@ -102,7 +102,7 @@ class Clip:
             metadata = tags(container)
             frames, sound = read(container, path, longest_side=longest_side)
         assert frames is not None
-        pixels, fps = _constant_rate(frames)
+        pixels, fps = _constant_rate(frames, path)
         clip = cls.silent(pixels, fps, sound.sample_rate if sound else 16000)
         waveform = _aligned(sound, float(frames.times[0]), len(clip.waveform)) if sound else clip.waveform
         return cls(pixels, waveform, fps, clip.sample_rate, sound is not None, metadata)
@@ -144,11 +144,12 @@ class Clip:
                 f"({self.seconds:.2f} s): ask for fewer, or give a longer clip."
             )
         starts = torch.arange(len(self.frames), dtype=torch.float64) / float(self.fps)
-        pixels = self.frames[_shown(starts, wanted)]
+        # what is shown several times is resized once
+        used, place = _shown(starts, wanted).unique(return_inverse=True)
         waveform = self.sound.mono().resampled(sample_rate).waveform
         samples = sample_count(wanted, sample_rate)
         return Clip(
-            fit(pixels, height, width),
+            fit(self.frames[used], height, width)[place],
             functional.pad(waveform, (0, 0, 0, max(0, samples - len(waveform))))[:samples],
             Fraction(FRAMES_PER_SECOND),
             sample_rate,
@@ -181,14 +182,21 @@ def _shown(starts: Tensor, frames: int) -> Tensor:
     return (torch.searchsorted(starts, middles - 1e-6, right=True) - 1).clamp(min=0)
 
 
-def _constant_rate(frames: Frames) -> tuple[Tensor, Fraction]:
+def _constant_rate(frames: Frames, path: Path) -> tuple[Tensor, Fraction]:
     """All frames at their own rate where it is constant, else at 25 a second by their times."""
     starts = frames.times - frames.times[0]
     if frames.rate:
         off = (starts * float(frames.rate) - torch.arange(len(starts))).abs().max()
         if off < 0.25:
             return frames.pixels, frames.rate
-    count = max(1, round((frames.end - float(frames.times[0])) * FRAMES_PER_SECOND))
+    seconds = frames.end - float(frames.times[0])
+    count = max(1, round(seconds * FRAMES_PER_SECOND))
+    if count * frames.pixels[0].nbytes > MAX_BYTES:
+        raise MediaError(
+            f"{path} is too long: its frames are shown for {seconds:.0f} s, which at {FRAMES_PER_SECOND} a second is "
+            f"{count * frames.pixels[0].nbytes / 1e9:.0f} GB. Cut it into shorter clips, or read it smaller: "
+            "Clip.open(path, longest_side=512)."
+        )
     return frames.pixels[_shown(starts, count)], Fraction(FRAMES_PER_SECOND)
 
 

@@ -23,7 +23,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,h264,hevc,ogg,asf,gif,mxf,nut,wav,w64,"
     "mp3,flac,aac,aiff,au,caf,ac3,eac3,amr,wv,ape,tta"
 )
-MAX_BYTES = 2**31  # decoded frames held at once
+MAX_BYTES = 2**31  # decoded frames held at once, and decoded sound
 MAX_GAP = 0.02  # seconds; below it a shift between packets is the container's rounding
 PICTURES = ((b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"RIFF", "WebP"))
 CONTAINER_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time"}
@@ -77,7 +77,7 @@ def read(
     pictures = container.streams.best("video") if video else None
     sounds = container.streams.best("audio")
     streams = [stream for stream in (pictures, sounds) if stream is not None]
-    frames, samples = _FrameReader(path, longest_side), _SampleReader()
+    frames, samples = _FrameReader(path, longest_side), _SampleReader(path)
     if pictures is not None:
         pictures.thread_type = "AUTO"
     for packet in container.demux(streams):
@@ -150,19 +150,34 @@ class _FrameReader:
 class _SampleReader:
     kind = av.AudioFrame
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.pieces: list[np.ndarray] = []
         self.rate, self.length, self.start = 0, 0, 0.0
         self.end: float | None = None
+        self.mixer: av.AudioResampler | None = None
 
     def add(self, frame: av.AudioFrame) -> None:
+        if len(frame.layout.channels) > 2:
+            # surround as players take it: the voices in the middle at -3 dB on either side, the lowest left out
+            self.mixer = self.mixer or av.AudioResampler("fltp", "stereo", frame.sample_rate)
+            (frame,) = self.mixer.resample(frame)
+        self._put(frame)
+
+    def _put(self, frame: av.AudioFrame) -> None:
         piece = _waveform(frame)
         if not self.pieces:
             self.rate, self.start = frame.sample_rate, frame.time or 0.0
         elif (frame.sample_rate, piece.shape[1]) != (self.rate, self.pieces[0].shape[1]):
             raise ValueError("its sound changes rate or channels on the way")
         missing = 0 if frame.time is None else round((frame.time - self.start) * self.rate) - self.length
-        if missing > MAX_GAP * self.rate:
+        missing = missing if missing > MAX_GAP * self.rate else 0
+        if 4 * piece.shape[1] * (self.length + missing + len(piece)) > MAX_BYTES:
+            raise MediaError(
+                f"{self.path} is too long: its sound passes {MAX_BYTES / 1e9:.0f} GB at {self.end or 0:.0f} s. Cut it "
+                "into shorter files."
+            )
+        if missing:
             silence = np.zeros((missing, piece.shape[1]), np.float32)
             self.pieces.append(silence)
             self.length += missing
@@ -213,6 +228,8 @@ def _waveform(frame: av.AudioFrame) -> np.ndarray:
         return (values.astype(np.float32) - 128) / 128
     if values.dtype.kind == "i":
         return values.astype(np.float32) / -float(np.iinfo(values.dtype).min)
+    if not np.isfinite(values).all():
+        raise ValueError("its sound holds NaN or infinity")
     return np.clip(values.astype(np.float32), -1, 1)
 
 

@@ -179,6 +179,21 @@ def test_variable_frame_rate_is_put_on_the_clock(tmp_path):
     assert abs(click_time(clip) - 1.6) < 0.003
 
 
+def test_a_slide_show_longer_than_memory_is_refused_before_it_is_held(tmp_path, monkeypatch):
+    pixels = torch.zeros(4, 64, 64, 3, dtype=torch.uint8)
+    write_video(tmp_path / "a.mkv", [0, 0.1, 20, 40], pixels, torch.zeros(RATE, 1))
+    monkeypatch.setattr("horsekit.media.clip.MAX_BYTES", 10_000_000)
+    with pytest.raises(MediaError, match=r"a\.mkv is too long: its frames are shown for 40 s.*shorter clips"):
+        Clip.open(tmp_path / "a.mkv")
+
+
+def test_frames_longer_than_memory_are_refused_while_they_are_read(tmp_path, monkeypatch):
+    make_clip(33).save(tmp_path / "a.mp4")
+    monkeypatch.setattr("horsekit.media.container.MAX_BYTES", 200_000)
+    with pytest.raises(MediaError, match=r"a\.mp4 is too long at .*longest_side"):
+        Clip.open(tmp_path / "a.mp4")
+
+
 @pytest.mark.parametrize("start", [0.2, 0.5])
 def test_sound_that_starts_later_stays_later(tmp_path, start):
     clip = flash_and_click(50, 25)
