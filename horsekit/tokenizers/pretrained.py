@@ -6,6 +6,7 @@ from a local folder or the Hugging Face cache and are never downloaded unasked.
 B clips, F frames, T latent frames, h w latent grid, S samples, N tokens, C channels, R RGB
 """
 
+import json
 import math
 from abc import abstractmethod
 from copy import deepcopy
@@ -69,19 +70,38 @@ class PublishedTokenizer(LatentTokenizer):
     def from_pretrained(cls, source: Path | str, dtype: torch.dtype = torch.float32) -> Self:
         """Read a local folder of diffusers, or a repository that the Hugging Face cache holds.
 
-        Errors: ValueError saying what to download or install.
+        Errors: ValueError saying what to download or install, or which weights are missing.
         """
-        options = {"torch_dtype": dtype, "local_files_only": True}
-        folder = Path(source)
-        if not (folder / "config.json").is_file():
+        get = f"hf download {cls.repository} --include '{cls.subfolder}/*'"
+        options = {"torch_dtype": dtype, "local_files_only": True, "output_loading_info": True}
+        if not cls._is_own(Path(source), get):
             options["subfolder"] = cls.subfolder
         try:
-            return cls(_diffusers(cls.model_class).from_pretrained(str(source), **options))
+            model, found = _diffusers(cls.model_class).from_pretrained(str(source), **options)
         except OSError as error:
             raise ValueError(
-                f"{source} holds no {cls.model_class} and the Hugging Face cache knows none of that name; "
-                f"run: hf download {cls.repository} --include '{cls.subfolder}/*'"
+                f"{source} holds no {cls.model_class} and the Hugging Face cache knows none of that name; run: {get}"
             ) from error
+        wrong = sorted(found["missing_keys"]) + [str(key) for key, *_ in found["mismatched_keys"]]
+        if wrong:  # they would be left as they were drawn
+            raise ValueError(
+                f"{source} lacks {len(wrong)} weights of {cls.model_class}, such as {wrong[0]}; get it anew: {get}"
+            )
+        return cls(model)
+
+    @classmethod
+    def _is_own(cls, folder: Path, get: str) -> bool:
+        """Whether a folder is the tokenizer's own, and not a whole model's with the tokenizer's below it.
+
+        Errors: ValueError for one of another class.
+        """
+        config = folder / "config.json"
+        if not config.is_file():
+            return False
+        named = json.loads(config.read_text(encoding="utf-8")).get("_class_name", cls.model_class)
+        if named != cls.model_class and not (folder / cls.subfolder / "config.json").is_file():
+            raise ValueError(f"{folder} holds no {cls.model_class} but a {named}; run: {get}")
+        return named == cls.model_class
 
     def encoder_state(self) -> dict[str, Tensor]:
         """The encoder's tensors."""
@@ -122,7 +142,13 @@ class _PublishedVideo(PublishedTokenizer):
         return clock.video_intervals(count, origin, self.spec.strides[0])
 
     def use_tiles(self, pixels: int) -> None:
-        """Encode and decode in tiles of this side that overlap by a quarter, for what does not fit in memory."""
+        """Encode and decode in tiles of this side that overlap by a quarter, for what does not fit in memory.
+
+        Errors: ValueError for a side of which a quarter is no whole latents: such tiles would be laid out of place.
+        """
+        quarter = 4 * self.spec.strides[1]
+        if pixels < quarter or pixels % quarter:
+            raise ValueError(f"tiles of {pixels} pixels; give a multiple of {quarter}")
         stride = pixels * 3 // 4
         self.model.enable_tiling(
             tile_sample_min_height=pixels,

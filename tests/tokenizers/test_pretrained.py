@@ -5,11 +5,12 @@ import re
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file, save_file
 from tiny_tokenizers import WAN, ltx2, media, oobleck, wan
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, T5GemmaConfig, T5GemmaEncoderModel, T5GemmaModuleConfig
 
-from horsekit.tokenizers.pretrained import WAN22, T5GemmaStates, WanVideoTokenizer
+from horsekit.tokenizers.pretrained import WAN22, OobleckAudioTokenizer, T5GemmaStates, WanVideoTokenizer
 from horsekit.tokenizers.preview import PreviewDecoder
 from horsekit.tokenizers.wan_keys import to_diffusers
 
@@ -110,18 +111,45 @@ def test_a_missing_original_file_is_said():
         WanVideoTokenizer.from_original("nowhere.pth")
 
 
-def test_large_frames_in_tiles_are_near_the_whole():
-    whole, tiled = wan(), wan()
-    tiled.use_tiles(64)
+def test_weights_that_are_missing_and_folders_of_other_models_are_named(tmp_path):
+    wan().save_pretrained(tmp_path / "vae")
+    file = next((tmp_path / "vae").glob("*.safetensors"))
+    tensors = load_file(file)
+    del tensors["decoder.conv_in.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(
+        ValueError, match=r"lacks 1 weights .* such as decoder\.conv_in\.weight; .*hf download"
+    ):
+        WanVideoTokenizer.from_pretrained(tmp_path / "vae")
+    wan().save_pretrained(tmp_path / "vae")
+    (tmp_path / "config.json").write_text('{"_class_name": "WanTransformer3DModel"}')
+    assert WanVideoTokenizer.from_pretrained(tmp_path).spec == wan().spec, "the one below is taken"
+    with pytest.raises(ValueError, match="holds no AutoencoderOobleck"):
+        OobleckAudioTokenizer.from_pretrained(tmp_path / "vae")
+
+
+@pytest.mark.parametrize(("build", "pixels"), [(wan, 96), (ltx2, 64), (ltx2, 192), (wan, 0)])
+def test_tiles_that_would_be_laid_out_of_place_are_refused(build, pixels):
+    with pytest.raises(ValueError, match=f"tiles of {pixels} pixels; give a multiple of (64|128)"):
+        build().use_tiles(pixels)
+
+
+@pytest.mark.parametrize(("build", "pixels", "nearness"), [(wan, 64, 20), (ltx2, 128, 15)])
+def test_large_frames_in_tiles_are_near_the_whole(build, pixels, nearness):
+    whole, tiled = build(), build()
+    tiled.use_tiles(pixels)
+    frames = whole.spec.steps(2)
     content = torch.nn.functional.interpolate(
-        torch.rand(5, 3, 6, 6, generator=torch.Generator().manual_seed(0)), size=96, mode="bicubic"
+        torch.rand(frames, 3, 6, 6, generator=torch.Generator().manual_seed(0)),
+        size=pixels * 3 // 2,
+        mode="bicubic",
     )
     content = (content.clamp(0, 1) * 255).to(torch.uint8).movedim(1, -1)[None]
     latents = whole.encode(content)
     error = (whole.decode(latents).float() - tiled.decode(latents).float()).square().mean()
     assert error > 0, "tiles were used"
     # not nearer: one layer attends over the whole frame, or the whole tile
-    assert 10 * torch.log10(255**2 / error) > 20
+    assert 10 * torch.log10(255**2 / error) > nearness
 
 
 def test_sound_goes_back_to_the_rate_of_a_file():
