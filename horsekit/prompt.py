@@ -31,23 +31,34 @@ _MENTION = re.compile(
 
 def _number(match: re.Match) -> int:
     digits = next(group for group in match.groups() if group is not None)
-    number = int(digits) if len(digits) < 4 else MAX_REFERENCES + 1
-    if not 1 <= number <= MAX_REFERENCES:
-        raise PromptError(
-            f"the prompt mentions {match.group(0)!r}: references are numbered 1 to {MAX_REFERENCES}; "
-            "renumber the mention, the first picture given is [Image 1]"
-        )
-    return number
+    return int(digits) if len(digits) < 4 else MAX_REFERENCES + 1
+
+
+def _there(number: int) -> bool:
+    return 1 <= number <= MAX_REFERENCES
 
 
 def normalised(text: str) -> str:
-    """The text with every mention (`[Image1]`, `character1`, `@Image1`, `<sub_1>`) as `[Image 1]`."""
-    return _MENTION.sub(lambda match: f"[Image {_number(match)}]", text)
+    """The text with every mention (`[Image1]`, `character1`, `@Image1`, `<sub_1>`) as `[Image 1]`.
+
+    What has a number that no reference can have stays as it is; see mentions.
+    """
+    return _MENTION.sub(lambda m: f"[Image {n}]" if _there(n := _number(m)) else m.group(0), text)
 
 
 def mentions(text: str) -> set[int]:
-    """Numbers of the reference pictures that the text mentions, in any spelling."""
-    return {_number(match) for match in _MENTION.finditer(text)}
+    """Numbers of the reference pictures that the text mentions, in any spelling.
+
+    Errors: PromptError for a number that no reference can have.
+    """
+    found = {_number(match): match.group(0) for match in _MENTION.finditer(text)}
+    for number, spelt in found.items():
+        if not _there(number):
+            raise PromptError(
+                f"the prompt mentions {spelt!r}: references are numbered 1 to {MAX_REFERENCES}; "
+                "renumber the mention, the first picture given is [Image 1]"
+            )
+    return set(found)
 
 
 def checked(text: str, references: int | None = None) -> str:
@@ -66,7 +77,8 @@ def checked(text: str, references: int | None = None) -> str:
             f"the prompt has {len(text):,} characters, {MAX_CHARACTERS:,} is the most; "
             f"shorten it by {len(text) - MAX_CHARACTERS:,} or split it over several clips"
         )
-    if references is not None and (missing := {n for n in mentions(text) if n > references}):
+    mentioned = mentions(text)
+    if references is not None and (missing := {n for n in mentioned if n > references}):
         given = "none was given" if references == 0 else f"{references} given"
         raise PromptError(
             f"the prompt mentions [Image {min(missing)}], but of reference pictures {given}; "

@@ -12,8 +12,10 @@ sound, and the model's clips scored against another clip's character, sound, cam
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -228,24 +230,26 @@ def main() -> None:
     if options.clips < 2:
         parser.error(f"--clips is {options.clips}; give at least 2, or nothing can be shuffled")
     pipeline = Pipeline.from_pretrained(options.model)
+    # JSON that is printed is for another program, the tables then for whoever watches
+    say = partial(print, file=sys.stderr) if options.json == Path("-") else print
     if options.what == "tokenizers":
         measured = [*codecs.measure_tokenizers(pipeline.tokenizers, options.clips), *codecs.PUBLISHED]
-        print(codecs.table(measured))
+        say(codecs.table(measured))
         write(options.json, {"model": options.model, "clips": options.clips, "codecs": codecs.data(measured)})
         return
     if options.what == "snapshots":
         if not options.run or not options.character:
             parser.error("snapshots are ranked with --run RUN --character FOLDER")
         ranking = rank_snapshots(pipeline, options)
-        print(ranking.table())
+        say(ranking.table())
         write(options.json, ranking.data())
         return
     report = evaluate(pipeline, options)
     if options.report:
         report.save(options.report)
-    print(report.table())
+    say(report.table())
+    say(json.dumps(dict(report.facts)))
     write(options.json, report.data())
-    print(json.dumps(dict(report.facts)))
 
 
 def write(path: Path | None, figures: dict) -> None:

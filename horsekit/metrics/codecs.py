@@ -155,11 +155,18 @@ def _text(tokenizers: Tokenizers, clips: int) -> Codec:
     prompts = [Script.draw(seed, "held_out").prompt(seed) for seed in range(clips)]
     ids = [tokenizers.text.encode(prompt) for prompt in prompts]
     lossless = sum(tokenizers.text.encode(tokenizers.text.decode(i)) == i for i in ids) / len(prompts)
+    encode = _times(lambda: [tokenizers.text.encode(prompt) for prompt in prompts])
+    decode = _times(lambda: [tokenizers.text.decode(i) for i in ids])
+    told = {"tokens a prompt": sum(map(len, ids)) / len(prompts), "lossless": lossless}
+    speeds = {
+        f"prompts {what} a second": len(prompts) * times / TIMED_SECONDS
+        for what, times in (("encoded", encode), ("decoded", decode))
+    }
     return Codec(
-        "byte-level BPE",
+        "byte-level BPE, no weights",
         f"{tokenizers.text.vocab_size} pieces",
         sum(len(prompt.encode()) for prompt in prompts) / sum(map(len, ids)),
-        quality={"tokens a prompt": sum(map(len, ids)) / len(prompts), "lossless": lossless},
+        quality={**told, **speeds},
     )
 
 

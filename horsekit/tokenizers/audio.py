@@ -78,6 +78,7 @@ class AudioTokenizer(LatentTokenizer):
 
     kind = "spectral-audio"
     encoder_past = 1
+    decoder_reach = (None, 4)  # phases follow from all that was before
 
     def __init__(
         self,

@@ -20,6 +20,9 @@ SHIPPED = TextTokenizer.from_pretrained("horsekit/weights/horse-tiny/text")
     | st.lists(
         st.sampled_from(("Camera: ", "pans left", "Warm light", '"', ". ", "\n", "Shot 2: ", "🐎"))
     ).map("".join)
+    | st.lists(
+        st.sampled_from(("[Image 0] ", "character 12 ", "@Image77 ", '"a" (2-1 s) ', "[00:05-00:01] ", "a. "))
+    ).map("".join)
 )
 def test_any_text_survives(text):
     assert SHIPPED.decode(SHIPPED.encode(text)) == normalised(text)
