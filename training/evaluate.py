@@ -222,6 +222,13 @@ def main() -> None:
     parser.add_argument(
         "--json", type=Path, nargs="?", const=Path("-"), help="write every figure here, or print them as JSON"
     )
+    parser.add_argument(
+        "--recording",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="sounds for lines of their own among the tokenizers",
+    )
     parser.add_argument("--report", type=Path, help="folder for report.json and report.html")
     parser.add_argument("--sheet", type=Path, help="PNG of reference, true frames and generated frames")
     parser.add_argument("--run", type=Path, help="whose snapshots to rank")
@@ -233,7 +240,10 @@ def main() -> None:
     # JSON that is printed is for another program, the tables then for whoever watches
     say = partial(print, file=sys.stderr) if options.json == Path("-") else print
     if options.what == "tokenizers":
-        measured = [*codecs.measure_tokenizers(pipeline.tokenizers, options.clips), *codecs.PUBLISHED]
+        measured = [
+            *codecs.measure_tokenizers(pipeline.tokenizers, options.clips, recordings=options.recording),
+            *codecs.PUBLISHED,
+        ]
         say(codecs.table(measured))
         write(options.json, {"model": options.model, "clips": options.clips, "codecs": codecs.data(measured)})
         return

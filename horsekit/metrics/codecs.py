@@ -1,15 +1,18 @@
 """What a model's tokenizers keep of held-out clips, how fast they are, and how published ones compare."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit import clock
+from horsekit.media import Sound
 from horsekit.metrics.fidelity import audio_fidelity, video_fidelity
 from horsekit.metrics.output import aligned
 from horsekit.stage import Script, stage_batch
@@ -53,10 +56,16 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-def measure_tokenizers(tokenizers: Tokenizers, clips: int, sizes: Sequence[int] = (64, 128)) -> list[Codec]:
-    """Round trips of held-out characters at each size, and of held-out lines in every language."""
+def measure_tokenizers(
+    tokenizers: Tokenizers, clips: int, sizes: Sequence[int] = (64, 128), recordings: Sequence[Path] = ()
+) -> list[Codec]:
+    """Round trips of held-out characters at each size, of held-out lines in every language, and of recordings.
+
+    Errors: MediaError for a recording that cannot be read.
+    """
+    heard = [_recorded(tokenizers.audio, path) for path in recordings]
     measured = [_video(tokenizers.video, clips, size) for size in sizes]
-    return [*measured, _audio(tokenizers.audio, clips), _text(tokenizers, clips)]
+    return [*measured, _audio(tokenizers.audio, clips), *heard, _text(tokenizers, clips)]
 
 
 def table(codecs: Sequence[Codec]) -> str:
@@ -148,6 +157,17 @@ def _audio(tokenizer: LatentTokenizer, clips: int) -> Codec:
         },
         encode,
         decode,
+    )
+
+
+def _recorded(tokenizer: LatentTokenizer, path: Path) -> Codec:
+    """A sound from elsewhere, of which the tokenizer was taught nothing."""
+    sound = Sound.open(path)
+    kept = audio_fidelity(tokenizer, sound.mono().resampled(tokenizer.spec.sample_rate).waveform.T)
+    return Codec(
+        f"{tokenizer.spec.name}, {path.name} ({sound.seconds:.1f} s at {sound.sample_rate / 1000:g} kHz)",
+        f"{tokenizer.spec.rate}/s × {tokenizer.spec.dim}",
+        quality={name: value for name, value in kept.items() if not math.isnan(value)},  # no onsets, no error
     )
 
 

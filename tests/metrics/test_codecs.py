@@ -3,7 +3,9 @@
 import math
 
 import pytest
+import torch
 
+from horsekit.media import Sound
 from horsekit.metrics import codecs
 from horsekit.tokenizers import load_tokenizers
 
@@ -27,6 +29,16 @@ def test_the_figures_of_the_shipped_ones_are_those_of_their_layout(measured):
     assert video.quality["psnr"] > 20 and audio.quality["onset_error_ms"] < 40
     assert text.quality["lossless"] == 1 and text.compression > 1
     assert video.decode > 1 and audio.decode > 1, "faster than real time"
+
+
+def test_a_recording_has_a_line_of_its_own(tmp_path):
+    time = torch.arange(22_050) / 22_050
+    buzz = 0.3 * torch.sign(torch.sin(2 * torch.pi * 150 * time)) * (time > 0.3)
+    path = Sound(buzz[:, None], 22_050).save(tmp_path / "buzz.wav")
+    tokenizers = load_tokenizers("horsekit/weights/horse-tiny")
+    audio, buzzing, _ = codecs.measure_tokenizers(tokenizers, 4, sizes=(), recordings=[path])
+    assert buzzing.name == "spectral-audio, buzz.wav (1.0 s at 22.05 kHz)" and buzzing.layout == audio.layout
+    assert 0 < buzzing.quality["mel_distance"] < 6 and buzzing.quality["onset_error_ms"] < 20
 
 
 def test_its_values_are_plain_numbers(measured):
