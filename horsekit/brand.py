@@ -64,18 +64,21 @@ def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> No
     for brand in brands:
         try:
             point(brand.pictures())
+            if brand.kept_back:
+                point([clip.open() for clip in brand.kept_back])
         except ValueError as error:
             raise ValueError(
                 f"{brand.name}: {error}; horsekit's own reader knows rendered characters alone, so train on others "
                 f"with training/train.py {CONFIG}, and measure them with horsekit.metrics.networks"
             ) from error
-        for request in requests_for(brand, len(brand.prompts)):
+        beside = [other for other in brands if other is not brand]
+        for request in [*requests_for(brand, len(brand.prompts)), *regression_requests(brand, beside)]:
             try:
                 pipeline.check(request)
             except ValueError as error:
                 raise ValueError(
-                    f"{brand.name} is to be measured by {request.prompt!r}, but {error}. Its prompts are those of "
-                    f"{HELD_OUT}/{METADATA}, or else the card's regression_prompts"
+                    f"{brand.name} is to be shown by {request.prompt!r}, but {error}. Its prompts are those of "
+                    f"{HELD_OUT}/{METADATA} and the card's regression_prompts"
                 ) from error
 
 

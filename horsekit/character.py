@@ -291,7 +291,7 @@ def read_clips(folder: Path) -> Iterator[CharacterClip]:
             "files horsekit doctor makes it."
         )
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise CharacterError(f"{listing} is not UTF-8 text. Save it as UTF-8.") from error
     for number, line in enumerate(lines, 1):

@@ -1,8 +1,9 @@
 """How lines are said: the words for their manners, how long they take, and when those without a time are said."""
 
 import re
+from collections.abc import Sequence
 
-from horsekit.prompt import Prompt, quoted, sentences, timed_lines, unquoted
+from horsekit.prompt import Prompt, is_said, quoted, sentences, timed_lines, unquoted
 from horsekit.terms import camera_moves
 
 SLOW = r"slow(?:ly)?|at a slow pace|drawing out the words"
@@ -39,7 +40,7 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
     Each takes as long as it takes to say it, as far as its letters and its manner tell, keeps to the time of its shot
     and ends before a later line whose time is given; a line for which nothing is left stays without one.
     """
-    lines, given = quoted(text), {line.first: line for line in timed_lines(text)}
+    lines, given = _lines(text), {line.first: line for line in timed_lines(text)}
     shots = Prompt.parse(text).shots
     at, pieces, done = begin + _START, [], 0
     for number, (first, last) in enumerate(lines):
@@ -47,17 +48,38 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
             at = max(at, given[first].end + PAUSE)
             continue
         words = text[first - 1 : last + 1]
+        before = sum(text[a - 1 : b + 1] == words for a, b in lines[:number])  # the same, said earlier
         until = min([seconds, *(given[later].start for later, _ in lines[number:] if later in given)])
-        shot = next((s for s in shots if s.start is not None and words in s.text()), None)
-        if shot is not None:
-            at, until = max(at, shot.start + _START), min(until, shot.end)
-        sentence = next((s for s in sentences(text) if words in s), words)
-        end = min(until, at + spoken_seconds(words[1:-1], _manner(sentence)))
-        if end - at < _LEAST:
+        shot, start = _holder(words, before, [shot.text() for shot in shots]), at
+        over = False
+        if shot is not None and shots[shot].start is not None:
+            over = shots[shot].end <= begin  # of what is there already
+            start = shots[shot].start + _START if over else max(at, shots[shot].start + _START)
+            until = min(until, shots[shot].end)
+        told = sentences(text)
+        sentence = _holder(words, before, told)
+        manner = _manner(words if sentence is None else told[sentence])
+        end = min(until, start + spoken_seconds(words[1:-1], manner))
+        if end - start < _LEAST:
             continue
-        pieces.append(f"{text[done : last + 1]} ({at:.2f}-{end:.2f} s)")
-        done, at = last + 1, end + PAUSE
+        pieces.append(f"{text[done : last + 1]} ({start:.2f}-{end:.2f} s)")
+        done, at = last + 1, at if over else end + PAUSE
     return "".join(pieces) + text[done:]
+
+
+def _lines(text: str) -> list[tuple[int, int]]:
+    """What is quoted and plainly said, where anything is, or else all that is quoted."""
+    lines = quoted(text)
+    return [line for line in lines if is_said(text, line[0])] or lines
+
+
+def _holder(words: str, before: int, texts: Sequence[str]) -> int | None:
+    """Which of some texts in a row holds the words that stand `before` times in them already."""
+    for number, text in enumerate(texts):
+        before -= text.count(words)
+        if before < 0:
+            return number
+    return None
 
 
 def _manner(sentence: str) -> str:

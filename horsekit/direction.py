@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 
 from horsekit.dialogue import OPPOSITE_MANNERS, SIGNS
 from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines, unquoted
-from horsekit.terms import OPPOSITE, camera_moves, terms
+from horsekit.terms import OPPOSITE, camera_moves
 
 FASTEST, FASTEST_SIGNS = 40.0, 15.0  # letters and signs of CJK that the fastest voice can say in a second
 _AFTER = re.compile(r"\b(then|before|after(wards)?|and back|first|finally|next)\b", re.IGNORECASE)
@@ -18,7 +18,12 @@ _BOTH_WAYS = [
     for one, other in permutations(manners)
 ]
 _CJK = re.compile("|".join(SIGNS))
-_NOWHERE = re.compile(r"\bfrom (?:nowhere|no (?:where|side|direction|source|place))\b", re.IGNORECASE)
+_NOWHERE = re.compile(
+    r"\b(?:light|lit|lighting|glow|beams?|rays?|key|lamps?|sun|sunlight|shadows?)\b[^.;,]{0,30}"
+    r"\bfrom (?:nowhere|no (?:where|side|direction|source|place))\b",
+    re.IGNORECASE,
+)
+_CONTRAST = re.compile(r"\b(?:low|high) contrast\b", re.IGNORECASE)
 _LANGUAGES = (
     "Afrikaans|Albanian|Amharic|Arabic|Armenian|Azerbaijani|Basque|Bengali|Bosnian|Bulgarian|Burmese|Cantonese|Catalan"
     "|Croatian|Czech|Danish|Dutch|English|Esperanto|Estonian|Farsi|Filipino|Finnish|French|Galician|Georgian|German"
@@ -28,7 +33,11 @@ _LANGUAGES = (
     "|Slovak|Slovenian|Somali|Spanish|Swahili|Swedish|Tagalog|Tamil|Telugu|Thai|Tibetan|Turkish|Ukrainian|Urdu|Uzbek"
     "|Vietnamese|Welsh|Yiddish|Yoruba|Zulu"
 )
-_IN_LANGUAGE = re.compile(rf"\b(?i:in) (?:[a-z]+ ){{0,2}}({_LANGUAGES})\b")
+# "in fluent Danish:", and not "in a Danish café", "in Danish dress"
+_IN_LANGUAGE = re.compile(
+    rf"\b(?i:in) (?:(?!an?\b|the\b)[a-z]+ ){{0,2}}({_LANGUAGES})"
+    r'(?=\s*(?:["“”「」:;,.!?()]|$)|\s+(?:and|but|then|with|while|as|to|very|softly|quietly|loudly|slowly|quickly)\b)'
+)
 
 
 def check_directions(text: str, seconds: float, languages: Collection[str] = ()) -> None:
@@ -69,7 +78,7 @@ def _check_light(shot: Shot) -> None:
         raise PromptError(
             f"light has to come from somewhere ({shot.light!r}); say left, right, front or back, or leave it out"
         )
-    if {"low contrast", "high contrast"} <= {term for _, found in terms(shot.light) for term in found}:
+    if {"low contrast", "high contrast"} <= {*map(str.lower, _CONTRAST.findall(shot.light))}:
         raise PromptError(
             f"the light is asked for with low and with high contrast at once ({shot.light!r}); drop one"
         )

@@ -29,6 +29,14 @@ _MENTION = re.compile(
 )
 
 
+_SAYING = re.compile(
+    r"\b(?:sa(?:y|ys|ying|id)|sp(?:eaks?|oken?|eaking)|t(?:ells?|old|elling)|repl(?:y|ies|ied)|cr(?:y|ies|ied)|sings?|words?"
+    r"|line|voice|(?:utter|remark|ask|add|answer|whisper|shout|call|read|recite|pronounce|repeat|continue|mutter|exclaim|announce)"
+    r"(?:s|ed|d|ing)?)\b",
+    re.IGNORECASE,
+)
+
+
 def _number(match: re.Match) -> int:
     digits = next(group for group in match.groups() if group is not None)
     return int(digits) if len(digits) < 4 else MAX_REFERENCES + 1
@@ -116,6 +124,18 @@ def quoted(text: str) -> list[tuple[int, int]]:
     return [
         (match.start() + 1, match.end() - 1) for match in _QUOTE.finditer(text) if match.start() not in read
     ]
+
+
+def is_said(text: str, first: int) -> bool:
+    """Whether the quoted words that begin there are plainly a line: a word of saying beside them, or a colon before.
+
+    Nobody says "retro" in a "retro" diner.
+    """
+    before = text[: first - 1].rstrip()
+    if before.endswith((":", "：")):
+        return True
+    within = next((text[a:b] for a, b in _spans(text) if a < first <= b), "")
+    return bool(_SAYING.search(unquoted(within)))
 
 
 def unquoted(text: str) -> str:

@@ -24,7 +24,16 @@ from horsekit.dialogue import PAUSE, timed
 from horsekit.direction import check_directions, check_line
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound
-from horsekit.prompt import DIRECTIONS, PromptError, checked, may_speak, quoted, timed_lines, without_layers
+from horsekit.prompt import (
+    DIRECTIONS,
+    PromptError,
+    checked,
+    is_said,
+    may_speak,
+    quoted,
+    timed_lines,
+    without_layers,
+)
 from horsekit.sequence import Segment, audio_segment, video_segment, words_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers
@@ -212,8 +221,10 @@ def open_canvas(
     seconds, begin = clock.duration(frames), 0.0 if request.before is None else kept.seconds
     _check_lines(prompt, seconds)
     check_directions(prompt, seconds - begin, languages)
-    if (request.sound is None and request.film is None) or len(spans) > 1:
+    if request.sound is None and request.film is None:
         prompt = _all_timed(prompt, seconds, begin)
+    elif len(spans) > 1:  # when they are said, what was handed in decides; this is a guess at their window
+        prompt = timed(prompt, seconds, begin)
     if request.sound is not None and request.sound.seconds > seconds - begin + TOO_LONG:
         warnings.warn(
             f"the sound has {request.sound.seconds:.2f} s and is cut to {seconds - begin:.2f} s, as long as the clip "
@@ -280,12 +291,12 @@ def _all_timed(prompt: str, seconds: float, begin: float) -> str:
     known = {line.first: line.end - line.start for line in timed_lines(told)}
     for first, last in quoted(told):
         words = told[first:last]
-        if first not in known:
+        if first not in known and is_said(told, first):
             raise PromptError(
                 f"no time is left for {words!r} behind the lines before it and until its shot, the clip or the next "
                 "line's time ends; shorten the lines or ask for more seconds"
             )
-        if words not in given:  # at a pinch it begins without a pause
+        if first in known and words not in given:  # at a pinch it begins without a pause
             check_line(words, known[first] + PAUSE)
     return told
 

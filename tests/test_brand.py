@@ -33,10 +33,11 @@ def test_regression_prompts_are_asked_for_with_everybody_who_is_in_them():
 def test_what_could_not_be_measured_is_told_before_the_training(tiny_pipeline_folder, tmp_path):
     pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
     check_measurable(pipeline, [FENNEL, prompted("[Image 1] waves.")])
-    with pytest.raises(
-        ValueError, match=r"Fennel is to be measured by .*word.* cannot be said in .*held_out"
-    ):
+    with pytest.raises(ValueError, match=r"Fennel is to be shown by .*word.* cannot be said in .*held_out"):
         check_measurable(pipeline, [prompted('[Image 1] says: "' + "word " * 40 + '".')])
+    card = FENNEL.card.model_copy(update={"regression_prompts": ("The camera pans left and pans right.",)})
+    with pytest.raises(ValueError, match=r"Fennel is to be shown by .*at once.*regression_prompts"):
+        check_measurable(pipeline, [replace(FENNEL, card=card)])
     with pytest.raises(ValueError, match="Fennel has no prompts"):
         check_measurable(pipeline, [prompted("[Image 1] and [Image 2] wave.")])
     grey = Picture(torch.full((64, 64, 3), 90, dtype=torch.uint8)).save(tmp_path / "grey.png")

@@ -3,7 +3,7 @@
 import pytest
 
 from horsekit.dialogue import spoken_seconds, timed
-from horsekit.prompt import timed_lines
+from horsekit.prompt import is_said, timed_lines
 from horsekit.stage import Script, phrases
 from horsekit.stage.speech import LANGUAGES
 
@@ -43,6 +43,31 @@ def test_a_line_is_said_in_its_shot():
     text = '[00:00-00:02] A fox waves.\n[00:02-00:04] The fox says: "good morning".'
     start, end = times(timed(text, 4.0))
     assert 2 < start < end < 4
+
+
+def test_words_in_quotes_that_nobody_says_take_no_time_from_those_that_are_said():
+    text = timed('A "retro" diner with a "vintage" look. She says: "good morning".', 2.0)
+    (line,) = timed_lines(text)
+    assert text[line.first : line.last] == "good morning" and line.start < 0.2
+
+
+@pytest.mark.parametrize("way", phrases.listed(phrases.DIALOGUE))
+def test_every_wording_of_the_stage_is_plainly_a_line(way):
+    text = way.format(who="[Image 1]", how=" in French", line="good morning")
+    assert is_said(text, text.index("good"))
+
+
+def test_the_same_line_in_two_shots_is_said_in_each():
+    text = '[00:00-00:02] She says: "good morning".\n[00:02-00:04] He says slowly: "good morning".'
+    first, second = timed_lines(timed(text, 4.0))
+    assert 0 < first.start < first.end < 2 < second.start < second.end < 4
+    assert second.end - second.start > 1.4 * (first.end - first.start)
+
+
+def test_a_line_of_a_shot_that_is_over_takes_no_time_from_what_goes_on():
+    text = '[00:00-00:02] She says: "good morning".\n[00:02-00:04] He says: "hello".'
+    first, second = timed_lines(timed(text, 4.0, begin=2.0))
+    assert 0 < first.start < first.end < 2 < second.start < 2.2
 
 
 def test_what_goes_on_from_a_clip_is_said_after_it():

@@ -32,7 +32,8 @@ def test_a_camera_sent_two_ways_at_once_is_refused(text):
         "[00:00-00:01] The camera pans left.\n[00:01-00:02] The camera pans right.",
         'She says: "turn left, turn right, go in and out". The camera pans left.',
         "Soft light. The camera pans left.",
-        "Warm light from the left, low contrast. A glow from behind.",
+        "Warm light from the left, low contrast, no hard shadows. A glow from behind.",
+        "Hard key, deep shadows, soft fill from the right. A glowing butterfly appears from nowhere.",
     ],
 )
 def test_what_can_be_filmed_is_not_refused(text):
@@ -44,7 +45,8 @@ def test_what_can_be_filmed_is_not_refused(text):
     [
         ("A fox waves. Light from nowhere.", "somewhere .*left, right, front or back"),
         ("A fox waves. Warm light from no direction, low contrast.", "somewhere"),
-        ("A fox waves. Hard light with deep shadows, low contrast.", "low and with high contrast at once"),
+        ("A fox waves. Hard light with high contrast, low contrast.", "low and with high contrast at once"),
+        ("A fox waves. It is lit from nowhere.", "somewhere"),
     ],
 )
 def test_light_that_cannot_be_is_refused(text, words):
@@ -63,6 +65,8 @@ def test_a_language_without_a_voice_is_refused_where_it_is_known_which_there_are
     for text in (
         'The fox says in English: "in Arabic".',
         'The fox, in Roman dress, says: "good morning". A room in Spanish style.',
+        'The fox says "good morning" in an Italian café.',
+        'In Danish dress the fox says "good morning" in a Spanish, sunny room.',
     ):
         check_directions(text, 2, ("English", "German"))
 

@@ -11,6 +11,7 @@ from horsekit.prompt import (
     Shot,
     TimedLine,
     checked,
+    is_said,
     may_speak,
     mentions,
     normalised,
@@ -215,6 +216,20 @@ def test_a_reference_may_be_heard_unless_all_lines_are_said_by_others(text, hear
 )
 def test_what_is_read_is_no_line_that_is_said(text, said):
     assert [text[first:last] for first, last in quoted(text)] == said
+
+
+@pytest.mark.parametrize(
+    ("text", "plainly"),
+    [
+        ('A "retro" diner. She says: "hello".', [False, True]),
+        ('[Image 1] in German: "guten Tag".', [True]),
+        ('The words of [Image 1] "good morning". A "vintage" look.', [True, False]),
+        ('"Come in", she answered, and waved. The "old" house.', [True, False]),
+        ('"Come in".', [False]),
+    ],
+)
+def test_what_is_plainly_a_line_is_told_from_words_in_quotes(text, plainly):
+    assert [is_said(text, first) for first, _ in quoted(text)] == plainly
 
 
 def test_a_sign_makes_no_dialogue_and_silences_nobody():

@@ -39,6 +39,7 @@ def test_a_line_for_which_no_time_is_left_is_refused(opened):
     assert len(timed_lines(opened(lines.format("hello"), seconds=2.56).prompt)) == 2
     with pytest.raises(PromptError, match=r"no time is left for 'hello'.*more seconds"):
         opened('She says: "' + "good morning " * 3 + '". He says: "hello".', seconds=1.28)
+    opened('A "retro" diner with a "vintage" look. She says: "good morning to you".', seconds=0.64)
     with pytest.raises(PromptError, match="no time is left for 'good morning'"):
         opened('[00:00-00:01] A room.\n[00:04-00:05] She says: "good morning".', seconds=2.56)
     before = Clip(torch.zeros(33, 32, 32, 3, dtype=torch.uint8), torch.zeros(33 * 640, 1))

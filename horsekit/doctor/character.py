@@ -19,8 +19,9 @@ def examine_character(folder: Path, cache: LatentCache, watch: Watch) -> Iterato
     try:
         brand = BrandCharacter.load(folder)
     except CharacterError as error:
-        # what is wrong with a listing is told with its lines
-        wrong = [line for line in str(error).splitlines() if METADATA not in line]
+        # what is wrong with the lines of a listing is told by read_listing
+        told = [f"{METADATA}{what}" for what in (", line ", " does not exist", " is not UTF-8")]
+        wrong = [line for line in str(error).splitlines() if not any(part in line for part in told)]
         yield from (Finding("error", CARD, line, place) for line in wrong)
         yield from _references(folder, reference_files(folder), cache, watch)
         return

@@ -150,6 +150,10 @@ def _duplicates(
     """Whether a file has the content, or nearly the picture, of one seen before: (name, digest, hash) of each."""
     fix = removed(path, part)
     digest, bits = hashlib.sha256(path.read_bytes()).hexdigest(), difference_hash(moment)
+    if any(other == name for other, *_ in seen):
+        what = 'it is listed twice; give one line both wordings: "prompt": ["...", "..."]'
+        yield Finding("warning", name, what, f"$EDITOR {shlex.quote(str(part / METADATA))}")
+        return
     same = [other for other, known, _ in seen if known == digest]
     alike = [other for other, _, known in seen if (bits ^ known).bit_count() <= ALIKE]
     if same:

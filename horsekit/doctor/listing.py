@@ -7,12 +7,13 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from horsekit.character import METADATA, PICTURES, CharacterClip, CharacterError, read_entry
 from horsekit.doctor.diagnosis import Finding
 from horsekit.media import replacing
-from horsekit.prompt import mentions
+from horsekit.prompt import PromptError, mentions
 
 SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi"}
 ENOUGH = 24  # letters of a caption by which it is found in its line
@@ -55,11 +56,13 @@ def read_listing(folder: Path, of_character: bool) -> tuple[list[CharacterClip],
     """
     listing = folder / METADATA
     if not listing.is_file():
+        if any(path.with_suffix(".txt").is_file() for path in media_files(folder)):
+            return [], []  # captions that could not be converted: see convert_captions
         what = "it does not exist, so the character cannot be loaded"
         missing = [Finding("error", f"{folder.name}/{METADATA}", what, captioned(listing, "a.mp4"))]
         return [], (missing if of_character else _uncaptioned(folder, []))
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = listing.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         return [], [_not_text(listing)]
     entries, findings = [], []
@@ -71,9 +74,14 @@ def read_listing(folder: Path, of_character: bool) -> tuple[list[CharacterClip],
         except CharacterError as error:
             findings.append(Finding("error", METADATA, str(error), _without(line, listing)))
             continue
+        try:
+            unnamed = _unnamed(entry, line, listing)
+        except PromptError as error:  # a mention that there cannot be
+            edit = f"$EDITOR +{number} {shlex.quote(str(listing))}"
+            findings.append(Finding("error", entry.path.name, str(error), edit))
+            continue
         entries.append(entry)
-        if of_character:
-            findings += _unnamed(entry, line, folder / METADATA)
+        findings += unnamed if of_character else []
     return entries, findings + _uncaptioned(folder, entries)
 
 
@@ -87,12 +95,19 @@ def captioned(listing: Path, name: str) -> str:
 
 def removed(path: Path, folder: Path) -> str:
     """A command that removes a clip or picture of a folder, and its line from the listing."""
-    listing, name = folder / METADATA, path.relative_to(folder).as_posix()
+    listing, name = folder / METADATA, path.relative_to(folder)
     for line in listing.read_text(encoding="utf-8").splitlines():
-        if (named := _FILE_NAME.search(line)) and json.loads(named[1]) == name:
+        if (named := _FILE_NAME.search(line)) and _read(named[1]) == name:
             unlist = shlex.quote(f"/{_literal(named[0])}/d")
             return f"rm {shlex.quote(str(path))} && sed -i {unlist} {shlex.quote(str(listing))}"
     return f"rm {shlex.quote(str(path))}"
+
+
+def _read(name: str) -> Path | None:
+    """The file that a line names, in JSON; None for what is none."""
+    with suppress(ValueError):
+        return Path(json.loads(name))
+    return None
 
 
 def _uncaptioned(folder: Path, entries: Sequence[CharacterClip]) -> list[Finding]:

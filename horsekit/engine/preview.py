@@ -9,9 +9,10 @@ from horsekit.character import read_clips
 from horsekit.dataset.stage import StagePlan, draw
 from horsekit.engine.assemble import sources
 from horsekit.engine.config import ROOT, DataConfig
+from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, contact_sheet
 from horsekit.pipeline import CARD, Pipeline, Settings
-from horsekit.request import Request
+from horsekit.request import Request, open_canvas
 from horsekit.tokenizers import Tokenizers
 from horsekit.transformer import UnifiedTransformer
 
@@ -21,7 +22,7 @@ CLIPS, COLUMNS, STEPS = 3, 6, 12
 class Previewer:
     """Generates the requests with the model as it stands: a contact sheet of all, and each as an mp4.
 
-    about: what each mp4 says besides its prompt.
+    Those of which no clip can be made are named and left out. about: what each mp4 says besides its prompt.
     """
 
     def __init__(
@@ -31,10 +32,21 @@ class Previewer:
         requests: Sequence[Request],
         about: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.tokenizers, self.settings, self.requests = tokenizers, settings, tuple(requests)
-        self.about = about
+        self.tokenizers, self.settings, self.about = tokenizers, settings, about
+        self.requests = tuple(request for request in requests if self._can_be_made(request))
+
+    def _can_be_made(self, request: Request) -> bool:
+        settings = self.settings
+        try:
+            open_canvas(request, self.tokenizers, settings.size, settings.max_seconds, settings.languages)
+        except ValueError as error:
+            print(f"no preview of {request.prompt!r}: {error}")
+            return False
+        return True
 
     def __call__(self, model: UnifiedTransformer, step: int, folder: Path) -> None:
+        if not self.requests:
+            return
         clips = Pipeline(model, self.tokenizers, self.settings).generate_many(self.requests, steps=STEPS)
         rows = [_row(request, clip) for request, clip in zip(self.requests, clips, strict=True)]
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +74,8 @@ def preview_requests(data: DataConfig, tokenizers: Path) -> list[Request]:
         for entry in list(read_clips(source.clips))[: -(-CLIPS // len(found))]:
             pictures = [Picture.open(path) for path in source.looks.get(entry.look, source.pictures)]
             known = {"references": [pictures], "voices": [source.voice]} if pictures else {}
-            requests.append(Request(entry.prompts[0], seconds=data.seconds, seed=len(requests), **known))
+            prompt = excerpt(entry.prompts[0], 0.0, data.seconds)
+            requests.append(Request(prompt, seconds=data.seconds, seed=len(requests), **known))
     return requests
 
 

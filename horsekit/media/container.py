@@ -161,7 +161,8 @@ class _SampleReader:
         if len(frame.layout.channels) > 2:
             # surround as players take it: the voices in the middle at -3 dB on either side, the lowest left out
             self.mixer = self.mixer or av.AudioResampler("fltp", "stereo", frame.sample_rate)
-            (frame,) = self.mixer.resample(frame)
+            with suppress(av.FFmpegError, ValueError):  # of layouts that cannot be mixed all channels stay
+                (frame,) = self.mixer.resample(frame)
         self._put(frame)
 
     def _put(self, frame: av.AudioFrame) -> None:

@@ -111,7 +111,12 @@ def broken_line(folder):
         lines.write("{no json\n")
 
 
+def listed_twice(folder):
+    listed(folder, "02.mp4")
+
+
 CASES = [
+    (listed_twice, "warning", "it is listed twice", "$EDITOR"),
     (silent, "warning", "has no sound, and trains the picture alone", "ffmpeg"),
     (empty_track, "warning", r"is silent \(-..* dB\), and trains the picture alone", "ffmpeg"),
     (late, "warning", "sound is 2.. ms late", "-itsoffset -0.2"),
@@ -200,6 +205,13 @@ def test_a_broken_line_is_told_once_and_with_its_own_fix(brand, cache):
     broken_line(brand / "clips")
     (found,) = examine(brand, cache).findings
     assert found.file == METADATA and "grep" in found.fix
+
+
+def test_a_look_that_the_card_does_not_know_is_an_error(brand, cache):
+    line = json.loads((brand / "clips" / METADATA).read_text())
+    (brand / "clips" / METADATA).write_text(json.dumps({**line, "look": "summer"}) + "\n")
+    (found,) = examine(brand, cache).findings
+    assert found.severity == "error" and "has the look 'summer'" in found.what
 
 
 def test_a_character_without_clips_is_told_where_to_put_them(brand, cache):

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from horsekit.character import METADATA
+from horsekit.character import METADATA, read_clips
 from horsekit.doctor.listing import convert_captions, read_listing, removed
 from horsekit.prompt import mentions
 
@@ -62,6 +62,29 @@ def test_a_file_is_removed_with_its_line_and_no_other(folder):
     assert not (folder / ODD).exists() and (folder / "b.mp4").exists()
 
 
+def test_fixes_work_on_lines_as_windows_writes_them_too(folder):
+    content = (folder / METADATA).read_bytes()
+    (folder / METADATA).write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    entries, findings = read_listing(folder, of_character=True)
+    assert len(entries) == 4 and len(findings) == 5
+    for found in findings:
+        run(found.fix)
+    mended, left = read_listing(folder, of_character=True)
+    assert len(mended) == 4 and not left
+    assert [entry.prompts for entry in mended] == [entry.prompts for entry in read_clips(folder)]
+
+
+def test_a_line_that_is_no_json_or_mentions_what_cannot_be_does_not_hide_the_others(folder):
+    lines = (folder / METADATA).read_text(encoding="utf-8")
+    odd = json.dumps({"file_name": "./c.mp4", "prompt": "[Image 12] waves."})
+    (folder / METADATA).write_text(f'{{"file_name": "d\\a.mp4"}}\n{odd}\n{lines}', encoding="utf-8")
+    entries, findings = read_listing(folder, of_character=True)
+    assert len(entries) == 4
+    (found,) = (f for f in findings if "numbered 1 to 9" in f.what)
+    assert (found.severity, found.file) == ("error", "c.mp4") and "$EDITOR +2" in found.fix
+    assert "sed" in removed(folder / "c.mp4", folder) and "sed" in removed(folder / "b.mp4", folder)
+
+
 def test_what_is_not_utf_8_is_named_with_a_fix_that_works(folder):
     (folder / METADATA).write_bytes((folder / METADATA).read_bytes().replace("é".encode(), b"\xe9"))
     entries, (found,) = read_listing(folder, of_character=True)
@@ -76,6 +99,9 @@ def test_captions_that_are_not_utf_8_stop_the_conversion_and_are_named(folder):
     (folder / "b.txt").write_text("Sie winkt.", encoding="utf-8")
     (found,) = convert_captions(folder)
     assert found.file == "a.txt" and not (folder / METADATA).exists()
+    assert read_listing(folder, of_character=True) == ([], []), (
+        "nothing that would keep it from being converted"
+    )
     run(found.fix)
     assert convert_captions(folder) == []
     assert [e.prompts for e in read_listing(folder, of_character=False)[0]] == [
