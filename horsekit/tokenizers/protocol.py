@@ -1,6 +1,7 @@
 """What every tokenizer offers, whatever it encodes.
 
-Latents have unit variance per channel; normalising and patching live inside; `positions` is pure.
+Latents have unit variance, over all channels or, where `spread` says otherwise, with some larger than others;
+normalising and patching live inside; `positions` is pure.
 """
 
 import hashlib
@@ -66,7 +67,7 @@ class LatentTokenizer(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents to media of exactly the original length."""
+        """Latents to media of exactly as many frames or samples as they stand for: `spec.steps` of them."""
 
     @abstractmethod
     def positions(self, count: int, origin: float = 0.0) -> Tensor:

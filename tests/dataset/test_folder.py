@@ -84,6 +84,21 @@ def test_latents_are_read_back_and_follow_the_content(tmp_path):
     assert not torch.equal(before.video, changed.video)
 
 
+def test_latents_are_made_anew_for_another_size_use_or_setting(tmp_path, monkeypatch):
+    path = Picture(torch.zeros(64, 64, 3, dtype=torch.uint8)).save(tmp_path / "a.png")
+
+    def kept(side: int = 64) -> int:
+        LatentCache(tmp_path / "cache", SHIPPED, side).picture(path)
+        return len(list((tmp_path / "cache").iterdir()))
+
+    assert [kept(), kept(), kept(32), kept(64)] == [1, 1, 2, 2]
+    LatentCache(tmp_path / "cache", SHIPPED, 64).reference(path)
+    assert kept() == 3
+    for number, name in enumerate(("MAX_SECONDS", "LEAST_SECONDS", "QUIET", "MAX_VOICE"), 4):
+        monkeypatch.setattr(f"horsekit.dataset.folder.{name}", 1.5)
+        assert kept() == number
+
+
 @pytest.mark.parametrize(
     ("shape", "size"),
     [
