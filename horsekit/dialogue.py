@@ -41,7 +41,8 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
     and ends before a later line whose time is given; a line for which nothing is left stays without one.
     """
     lines, given = _lines(text), {line.first: line for line in timed_lines(text)}
-    shots = Prompt.parse(text).shots
+    shots, told = Prompt.parse(text).shots, sentences(text)
+    shown = [shot.text() for shot in shots]
     at, pieces, done = begin + _START, [], 0
     for number, (first, last) in enumerate(lines):
         if first in given:
@@ -50,13 +51,12 @@ def timed(text: str, seconds: float, begin: float = 0.0) -> str:
         words = text[first - 1 : last + 1]
         before = sum(text[a - 1 : b + 1] == words for a, b in lines[:number])  # the same, said earlier
         until = min([seconds, *(given[later].start for later, _ in lines[number:] if later in given)])
-        shot, start = _holder(words, before, [shot.text() for shot in shots]), at
+        shot, start = _holder(words, before, shown), at
         over = False
         if shot is not None and shots[shot].start is not None:
             over = shots[shot].end <= begin  # of what is there already
             start = shots[shot].start + _START if over else max(at, shots[shot].start + _START)
             until = min(until, shots[shot].end)
-        told = sentences(text)
         sentence = _holder(words, before, told)
         manner = _manner(words if sentence is None else told[sentence])
         end = min(until, start + spoken_seconds(words[1:-1], manner))
