@@ -100,4 +100,5 @@ def _row(request: Request, clip: Clip) -> list[Picture]:
     first = request.references[0] if request.references else clip.picture(0)
     reference = first[0] if isinstance(first, (list, tuple)) else first
     last = len(clip.frames) - 1
+    reference = reference.fitted(*clip.frames.shape[1:3])
     return [reference, *(clip.picture(last * k // (COLUMNS - 1)) for k in range(COLUMNS))]

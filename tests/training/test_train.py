@@ -75,6 +75,10 @@ def test_one_run_learns_several_characters(script, tmp_path, tiny_pipeline_folde
     script.run(config(tmp_path, tiny_pipeline_folder, clips, "lora", data=data, steps=1, preview_every=1))
     previews = sorted(path.name for path in (tmp_path / "x" / "previews").iterdir())
     assert previews[-1] == "step-00000001.png" and len(previews) == 5
+    sheet = Picture.open(tmp_path / "x" / "previews" / previews[-1]).pixels
+    assert sheet.shape[1] > 3 * sheet.shape[0] / 2, (
+        "seven small pictures in a row, the reference no larger than others"
+    )
     said = Clip.open(tmp_path / "x" / "previews" / previews[0]).metadata
     assert said["character"] == "Fennel, Rusty" and len(said["card"]) == 2 * 64 + 2
     with safe_open(tmp_path / "x" / "weights" / "adapter.safetensors", framework="pt") as stored:
