@@ -23,7 +23,7 @@ def main() -> int:
 def run(config: TrainConfig) -> None:
     """Assemble what the config names and train."""
     from horsekit.engine import assemble, preview
-    from horsekit.engine.export import characters_of
+    from horsekit.engine.checkpoint import characters_of
     from horsekit.engine.launch import launch
     from horsekit.engine.loop import train
 

@@ -17,13 +17,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from horsekit.engine.config import TrainConfig
+from horsekit.character import BrandCharacter, joint_metadata
+from horsekit.engine.config import ROOT, TrainConfig
 from horsekit.engine.ema import Ema
 from horsekit.media import replacing
 
 STATE, TENSORS, LATEST, SHARDS = "state.json", "state.safetensors", "latest", "deepspeed"
 KEPT = 2
 SAME = ("mode", "model", "zero", "seed", "batch_size", "accumulation")
+SAME_LORA = ("rank", "alpha", "scope")
 
 
 @dataclass
@@ -52,7 +54,12 @@ def save_checkpoint(folder: Path, engine: Any, ema: Ema, progress: Progress, con
         save_file(ema.state(), draft / f"ema-{dist.get_rank()}.safetensors")
     dist.barrier()
     if first:
-        about = {**asdict(progress), "world": dist.get_world_size(), "config": config.model_dump(mode="json")}
+        about = {
+            **asdict(progress),
+            "world": dist.get_world_size(),
+            "characters": characters_of(config),
+            "config": config.model_dump(mode="json"),
+        }
         (draft / STATE).write_text(json.dumps(about, indent=1), encoding="utf-8")
         shutil.rmtree(final, ignore_errors=True)
         os.replace(draft, final)
@@ -75,7 +82,7 @@ def load_checkpoint(folder: Path, engine: Any, ema: Ema, config: TrainConfig) ->
     about = _read_state(latest)
     for name, then, now in _differences(about, config):
         raise ValueError(
-            f"{latest} comes from a run whose {name} was {then!r}, now it is {now!r}; put {name} back, "
+            f"{latest} comes from a run of which {name} was {then!r}, now it is {now!r}; put {name} back, "
             "choose another name for the run, or start it anew with resume=never"
         )
     if config.zero == 0:
@@ -88,11 +95,17 @@ def load_checkpoint(folder: Path, engine: Any, ema: Ema, config: TrainConfig) ->
     return Progress(about["step"], about["samples"], about["minutes"])
 
 
-def forget(folder: Path) -> None:
-    """Remove the states of an earlier run; only the first process does."""
+def forget(*folders: Path) -> None:
+    """Remove what an earlier run left; only the first process does."""
     if dist.get_rank() == 0:
-        shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
     dist.barrier()
+
+
+def characters_of(config: TrainConfig) -> dict[str, str]:
+    """What an adapter trained so, and its previews, say of the characters in them."""
+    return joint_metadata([BrandCharacter.load(ROOT / name) for name in config.data.characters])
 
 
 def _read_state(folder: Path) -> dict[str, Any]:
@@ -116,6 +129,17 @@ def _differences(about: dict[str, Any], config: TrainConfig):
     for name in SAME:
         if about["config"][name] != now[name]:
             yield name, about["config"][name], now[name]
+    if config.mode == "lora":
+        for name in SAME_LORA:
+            if about["config"]["lora"][name] != now["lora"][name]:
+                yield f"lora.{name}", about["config"]["lora"][name], now["lora"][name]
+    shown = characters_of(config)
+    for key, name in {
+        "character": "data.characters",
+        "card": "the content of its characters' folders",
+    }.items():
+        if about["characters"].get(key) != shown.get(key):
+            yield name, about["characters"].get(key), shown.get(key)
     if about["config"]["optimizer"]["kind"] != config.optimizer.kind:
         yield "optimizer.kind", about["config"]["optimizer"]["kind"], config.optimizer.kind
     if about["world"] != dist.get_world_size():

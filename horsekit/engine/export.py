@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from horsekit.character import BrandCharacter, joint_metadata
-from horsekit.engine.checkpoint import Progress
-from horsekit.engine.config import ROOT, TrainConfig
+from horsekit.engine.checkpoint import Progress, characters_of
+from horsekit.engine.config import TrainConfig
 from horsekit.transformer import UnifiedTransformer, save_transformer
 
 ADAPTER = "adapter.safetensors"
@@ -21,11 +20,6 @@ def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig,
 
     about = {"base": config.model, "steps": str(progress.step), "samples": str(progress.samples)}
     save_adapter(model, folder / ADAPTER, {**about, **characters_of(config)})
-
-
-def characters_of(config: TrainConfig) -> dict[str, str]:
-    """What an adapter trained so, and its previews, say of the characters in them."""
-    return joint_metadata([BrandCharacter.load(ROOT / name) for name in config.data.characters])
 
 
 def adapters_of(run: Path) -> dict[str, tuple[Path, float]]:

@@ -108,10 +108,9 @@ class Run:
         self.folder = ROOT / config.folder
         self.engine = start_engine(config, model.to(place.device), place)
         self.ema = Ema(self.engine.module, config.ema.decay, config.ema.every)
-        checkpoints = self.folder / CHECKPOINTS
         if config.resume == "never":
-            forget(checkpoints)
-        self.progress = load_checkpoint(checkpoints, self.engine, self.ema, config)
+            self._forget_the_last()
+        self.progress = load_checkpoint(self.folder / CHECKPOINTS, self.engine, self.ema, config)
         self.meter, self.since_report = Meter(), Stretch()
         self.started = time.monotonic()
         self.log = self._open_log() if place.first else None
@@ -142,6 +141,15 @@ class Run:
         if self.log is not None:
             self.log.close()
         return RunResult(self.folder, self.folder / WEIGHTS, self.progress, complete=used >= 1)
+
+    def _forget_the_last(self) -> None:
+        """Remove what a run left here: a snapshot of another character is not to be ranked with this run's."""
+        if (ROOT / self.config.model).resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(
+                f"model is {self.config.model!r}, and resume=never removes what is in {self.folder}; "
+                "choose another name for the run"
+            )
+        forget(*(self.folder / left for left in (CHECKPOINTS, SNAPSHOTS, PREVIEWS, WEIGHTS)))
 
     def _snapshots_due(self, used: float) -> int:
         return int(used * self.config.snapshots + 1e-9)

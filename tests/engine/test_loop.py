@@ -1,6 +1,7 @@
 """The loop learns, logs, ends when it should, and goes on as if it had never stopped."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -212,6 +213,47 @@ def test_resume_never_starts_anew(tmp_path):
     result = tiny_run.run(tiny_run.configured(tmp_path, resume="never", steps=2))
     assert result.progress.step == 2
     assert [record["step"] for record in read_log(result.folder)] == [1, 2]
+
+
+def test_nothing_of_the_last_run_is_left_when_one_starts_anew(tmp_path):
+    folder = tiny_run.run(tiny_run.configured(tmp_path, snapshots=3)).folder
+    (folder / "previews").mkdir()
+    (folder / "previews" / "step-00000002-0.png").touch()
+    tiny_run.run(tiny_run.configured(tmp_path, resume="never", steps=3, snapshots=1), interrupt_at=0)
+    assert not (folder / "snapshots").exists() and not (folder / "previews").exists()
+    assert [path.name for path in (folder / "checkpoints").glob("step-*")] == ["step-00000001"]
+    config = tiny_run.configured(tmp_path, resume="never", model=str(folder / "weights"))
+    with pytest.raises(ValueError, match=r"resume=never removes what is in .*another name"):
+        tiny_run.run(config)
+    assert (folder / "weights").is_dir()
+
+
+def test_a_run_on_another_character_or_another_adapter_is_not_gone_on_with(tmp_path):
+    from horsekit.adapters.lora import add_lora
+
+    def lora(character, **values):
+        data = {"kind": "characters", "characters": [str(character)]}
+        return tiny_run.configured(tmp_path, mode="lora", data=data, **values)
+
+    def lora_model(config):
+        model = tiny_run.model()
+        add_lora(model, config.lora.rank, config.lora.alpha, config.lora.scope)
+        return model
+
+    fennel = tmp_path / "fennel"
+    shutil.copytree(ROOT / "data" / "characters" / "fennel", fennel)
+    first = lora(fennel, lora={"rank": 2})
+    tiny_run.run(first, interrupt_at=1, built=lora_model(first))
+    other = lora(ROOT / "data" / "characters" / "rusty", lora={"rank": 2})
+    with pytest.raises(ValueError, match=r"data\.characters was 'Fennel', now it is 'Rusty'.*resume=never"):
+        tiny_run.run(other, built=lora_model(other))
+    wider = lora(fennel, lora={"rank": 2, "scope": "all"})
+    with pytest.raises(ValueError, match=r"lora\.scope was 'references', now it is 'all'"):
+        tiny_run.run(wider, built=lora_model(wider))
+    with (fennel / "clips" / "metadata.jsonl").open("a") as listing:
+        listing.write("\n")
+    with pytest.raises(ValueError, match=r"the content of its characters' folders was"):
+        tiny_run.run(first, built=lora_model(first))
 
 
 def test_records_past_the_last_checkpoint_are_written_again(tmp_path):
