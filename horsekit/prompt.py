@@ -263,12 +263,15 @@ _SENTENCE_END = re.compile(
 _CUES = {
     "dialogue": r"[\"“「]|\b(says?|silent|nobody|no one|not (speak|a word)|closed|shut"
     r"|no (speech|dialogue|voice))\b",
-    "camera": r"\b(camera|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|tilts?"
-    r"|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?"
-    r"|cranes?|zooms?|slides?|glides?|arcs?|circles?|swings?|swivels?|rises?|rising|lifts?|climbs?|sinks?"
-    r"|lowers?|descen(d|ds|t)|booms?|tightens?|widens?|travels?|moves? (closer|away|round|sideways)"
+    "camera": r"\b(camera|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|panning|tilts?|tilting"
+    r"|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?|zooms?|zooming"
+    r"|cranes?|booms?|tightens?|widens?)\b"
+    # what smoke that rises and she who looks up do as well: of the camera where nobody else is named before it
+    r"|^(?:[a-z]+ly,? |then |and |we )*(slides?|glides?|arcs?|circles?|swings?|swivels?|rises?|rising|lifts?|climbs?"
+    r"|sinks?|lowers?|descen(d|ds|t)|travels?|moves? (closer|away|round|sideways)"
     r"|(come|look|tip|turn|stay|stand|hold|remain)s?"
-    r" (up|down|upward|downward|left|right|fixed|put|still|nearer|in place))\b",
+    r" (up|down|upward|downward|left|right|fixed|put|still|nearer|in place))\b"
+    r"|^an? ([a-z-]+ ){0,3}(slide|glide|arc|circle|swing|rise|lift|climb|descent|turn|look|move (closer|away))\b",
     "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|moonlight|backlit|rim|key|beam|rays|lamp\w*"
     r"|illumin\w*|contrast|skin|gloss\w*|matte|oily|sheen|shin[ey]\w*)\b",
     "sound": r"\b(sound\w*|hear\w*|audi(o|ble)|microphone|listen|ambien\w*|noise|hum\w*|murmur\w*"
@@ -282,6 +285,9 @@ _CUES = {
     r"|listens?|moves?|walks?|runs?|waves?|leans?|stays?|stands? (still|by)|keeps?|still|waits?|waiting"
     r"|rests?|idles?)\b",
 }
+_SOMEBODY = re.compile(
+    r"\W*(?:then |and )?(?:he|she|they|his|her|their|both|everybody|everyone)\b", re.IGNORECASE
+)
 _OF_A_SUBJECT = ("dialogue", "action")  # what else a sentence that names a subject can be
 
 
@@ -289,7 +295,10 @@ def layer_of(sentence: str) -> str:
     """The layer that a sentence most likely belongs to, from its cue words."""
     sentence = _READ.sub("", sentence)
     names_subject = _MENTION.search(sentence) or re.search(r"\bcharacters?\b", sentence, re.IGNORECASE)
-    for layer in _OF_A_SUBJECT if names_subject else _CUES:
+    somebody = _SOMEBODY.match(sentence)
+    for layer in (
+        _OF_A_SUBJECT if names_subject else [cue for cue in _CUES if not (somebody and cue == "camera")]
+    ):
         if re.search(_CUES[layer], sentence, re.IGNORECASE):
             return layer
     return "subject"

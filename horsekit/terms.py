@@ -97,6 +97,9 @@ _BEFORE = {
     for way in ways
 }
 
+# "does not pan left or right", "no zoom in or out": what is not to be
+_DENIED = re.compile(r"\b(?:no|not|never|without|nor|\w+n['’]t)\b(?:(?!\bbut\b)[^.;,!?])*", re.IGNORECASE)
+
 MOVES = (
     *((kind, way) for kind, (_, ways) in _MOVES.items() for way in ways),
     ("static", ""),
@@ -112,7 +115,9 @@ TERMS = (
 
 def camera_moves(text: str) -> set[tuple[str, str]]:
     """The camera moves that words ask for, as (kind, way); a fixed camera is ("static", "")."""
-    found = {
+    found = {("static", "")} if _WHOLE_MOVES["static", ""].search(text) else set()
+    text = _DENIED.sub("", text)
+    found |= {
         move
         for patterns in (_WHOLE_MOVES, _BEFORE)
         for move, pattern in patterns.items()

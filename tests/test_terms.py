@@ -26,6 +26,8 @@ from horsekit.terms import TERMS, camera_moves, terms
         ("A static shot.", {("static", "")}),
         ("Shaky handheld view.", {("handheld", "")}),
         ("He pushes the door.", set()),
+        ("The camera does not pan left but tilts up.", {("tilt", "up")}),
+        ("No zoom in or out, the camera dollies in.", {("dolly", "in")}),
     ],
 )
 def test_camera_moves_are_read_from_words(text, moves):
@@ -36,6 +38,22 @@ def test_terms_are_read_from_the_layers_they_belong_to():
     words = '[Image 1] turns left in a green coat and says: "zoom in, it is warm". A white room with balls far behind.'
     assert terms(words) == []
     assert terms("Light: warm.\nCamera: turn left. A bit.") == [(38, ("pan left", "a little", "warm"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("He looks up at the sky.", ()),
+        ("They turn left.", ()),
+        ("[Image 1] smiles. A balloon rises.", ()),
+        ("Slowly rises above the crowd.", ("crane up", "slow")),
+        ("Then we look left.", ("pan left",)),
+        ("A gentle descent.", ("crane down", "slow")),
+        ("She is lit from the left by warm light.", ("light from the left", "warm")),
+    ],
+)
+def test_who_looks_up_is_not_the_camera(text, found):
+    assert [term for _, those in terms(text) for term in those] == [*found]
 
 
 def test_each_shot_has_its_own():

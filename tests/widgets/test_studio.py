@@ -12,7 +12,7 @@ from horsekit.flow import Guidance
 from horsekit.media import Clip, Picture
 from horsekit.widgets import Studio
 from horsekit.widgets.cards import Measure
-from horsekit.widgets.pickers import camera_words, light_words
+from horsekit.widgets.pickers import camera_words, light_words, written
 
 FRAMES = 9
 
@@ -221,6 +221,13 @@ def test_a_picker_never_drops_a_mention_of_a_picture(studio):
     studio.prompt.value = "A medium close-up of [Image 1]."
     studio.camera.choices["move"].value = "pan_left"
     assert studio.prompt.value == "A medium close-up of [Image 1]. The camera pans left slowly."
+
+
+def test_a_picker_leaves_what_others_than_the_camera_do():
+    text, old = written(
+        "[Image 1] smiles. He looks down at his hands. The camera pans left.", "camera", "It tilts."
+    )
+    assert (text, old) == ("[Image 1] smiles. He looks down at his hands. It tilts.", "The camera pans left.")
 
 
 def test_a_picker_writes_into_an_empty_prompt(studio):
