@@ -49,8 +49,10 @@ def _there(number: int) -> bool:
 def normalised(text: str) -> str:
     """The text with every mention (`[Image1]`, `character1`, `@Image1`, `<sub_1>`) as `[Image 1]`.
 
-    What has a number that no reference can have stays as it is; see mentions.
+    What has a number that no reference can have stays as it is; see mentions. What stands in the quotation marks of
+    another language („…“, «…», 『…』) is put into plain ones.
     """
+    text = _MARKED.sub(lambda m: m[0] if m.lastgroup is None else f'"{m[m.lastgroup].strip()}"', text)
     return _MENTION.sub(lambda m: f"[Image {n}]" if _there(n := _number(m)) else m.group(0), text)
 
 
@@ -84,6 +86,10 @@ def checked(text: str, references: int | None = None) -> str:
         raise PromptError(
             f"the prompt has {len(text):,} characters, {MAX_CHARACTERS:,} is the most; "
             f"shorten it by {len(text) - MAX_CHARACTERS:,} or split it over several clips"
+        )
+    if single := _SINGLE.search(text):
+        raise PromptError(
+            f"what is said stands in single quotation marks ({single['words'][:40]}); put the words into double ones"
         )
     mentioned = mentions(text)
     if references is not None and (missing := {n for n in mentioned if n > references}):
@@ -246,6 +252,14 @@ _HEADER = re.compile(
 )
 _LABEL = re.compile(rf"^\s*(?P<name>{'|'.join(LAYERS)})\s*[:：]\s*", re.IGNORECASE | re.MULTILINE)
 _QUOTE = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」")
+_WITHIN = r"[^„“”«»『』\"]+"
+_MARKED = re.compile(
+    rf"{_QUOTE.pattern}|„(?P<german>{_WITHIN})[“”]|”(?P<swedish>{_WITHIN})”|“(?P<bent>{_WITHIN})“"
+    rf"|«(?P<french>{_WITHIN})»|»(?P<danish>{_WITHIN})«|『(?P<japanese>{_WITHIN})』"
+)
+_SINGLE = re.compile(
+    rf"(?:{_SAYING.pattern})[^.!?\"“「]{{0,60}}[:：,]\s*(?P<words>['‘][^'’]+['’])(?!\w)", re.IGNORECASE
+)
 _READ = re.compile(  # words that are read, not heard
     r"\b(?:(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)"
     r"(?: (?:that|which))?(?: (?:says?|reads?|saying|reading|with))?(?: the words?)?|written|printed|painted)"

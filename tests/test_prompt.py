@@ -45,6 +45,26 @@ def test_plain_words_are_no_mentions():
     assert normalised(text) == text and mentions(text) == set()
 
 
+@pytest.mark.parametrize("marks", ["„…“", "„…”", "«…»", "« … »", "»…«", "『…』", "“…“", "”…”"])
+def test_a_line_in_the_marks_of_another_language_is_a_line(marks):
+    text = f'[Image 1] sagt: {marks.replace("…", "Guten Abend")}. "Ja", sagt [Image 2].'
+    assert checked(text) == '[Image 1] sagt: "Guten Abend". "Ja", sagt [Image 2].'
+    assert [checked(text)[a:b] for a, b in quoted(checked(text))] == ["Guten Abend", "Ja"]
+
+
+def test_marks_within_a_line_stay():
+    for text in ('She says: "it reads «open» there".', "她说：“他叫『阿明』”。", "「『はい』と言った」"):
+        assert normalised(text) == text
+
+
+def test_a_line_in_single_marks_is_refused():
+    for text in ("[Image 1] says: 'hello there'.", "He whispers softly, ‘hello’."):
+        with pytest.raises(PromptError, match=r"single quotation marks.*hello.*double ones"):
+            checked(text)
+    for text in ("She says: \"it's Tom's and Ann's\".", "The dogs' owner says it's 'fine' in a '90s style."):
+        assert checked(text) == text
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_normalising_twice_changes_nothing_more(text):
