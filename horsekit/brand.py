@@ -72,7 +72,10 @@ def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> No
                 f"with training/train.py {CONFIG}, and measure them with horsekit.metrics.networks"
             ) from error
         beside = [other for other in brands if other is not brand]
-        for request in [*requests_for(brand, len(brand.prompts)), *regression_requests(brand, beside)]:
+        for request in [
+            *requests_for(brand, len(brand.prompts_for(Request.seconds))),
+            *regression_requests(brand, beside),
+        ]:
             try:
                 pipeline.check(request)
             except ValueError as error:
@@ -87,7 +90,7 @@ def requests_for(brand: BrandCharacter, count: int) -> list[Request]:
 
     Errors: ValueError where it has none and no regression prompts.
     """
-    prompts, pictures = brand.prompts, brand.pictures()[:PICTURES]
+    prompts, pictures = brand.prompts_for(Request.seconds), brand.pictures()[:PICTURES]
     if not prompts:
         raise ValueError(f"{brand.name} has no prompts; add held-out clips or regression_prompts")
     return [

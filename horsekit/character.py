@@ -23,8 +23,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from horsekit import clock
+from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture
-from horsekit.prompt import mentions
+from horsekit.prompt import Prompt, mentions, timed_lines
 
 CARD = "card.yaml"
 METADATA = "metadata.jsonl"
@@ -102,6 +104,13 @@ class CharacterClip:
         """Whether it is a picture and no clip."""
         return self.path.suffix.lower() in PICTURES
 
+    def prompts_until(self, seconds: float) -> tuple[str, ...]:
+        """Its prompts, as many wordings, less what they time later than a clip of so many seconds shows."""
+        end = clock.duration(clock.frame_count(seconds))
+        return tuple(
+            excerpt(prompt, 0.0, end) if _last_time(prompt) > end else prompt for prompt in self.prompts
+        )
+
     def open(self) -> Clip | Picture:
         """What is in the file. Errors: MediaError for one that cannot be read."""
         return (Picture if self.is_picture else Clip).open(self.path)
@@ -151,13 +160,13 @@ class BrandCharacter:
         """The held-out clips of its first look, by which it is measured."""
         return tuple(clip for clip in self.held_out if clip.look in (None, next(iter(self.references))))
 
-    @property
-    def prompts(self) -> tuple[str, ...]:
+    def prompts_for(self, seconds: float) -> tuple[str, ...]:
         """What to ask for it by: its held-out clips' prompts, each clip's first wording before any second one.
 
-        Of a character without held-out clips the card's regression prompts, but for those on others as well.
+        What they time later than a clip of so many seconds shows is left out. Of a character without held-out clips
+        the card's regression prompts, but for those on others as well.
         """
-        wordings = zip_longest(*(clip.prompts for clip in self.kept_back))
+        wordings = zip_longest(*(clip.prompts_until(seconds) for clip in self.kept_back))
         alone = tuple(prompt for prompt in self.card.regression_prompts if mentions(prompt) <= {1})
         return tuple(p for row in wordings for p in row if p) or alone
 
@@ -190,6 +199,12 @@ class BrandCharacter:
     def concerns(self, today: datetime.date | None = None) -> list[str]:
         """What stands against the character's use: rights that ran out, consent that is missing."""
         return concerns(self.metadata, f"{self.folder / CARD}: rights", today)
+
+
+def _last_time(prompt: str) -> float:
+    """The last second that a prompt names."""
+    ends = [line.end for line in timed_lines(prompt)]
+    return max([0.0, *ends, *(shot.end for shot in Prompt.parse(prompt).shots if shot.end is not None)])
 
 
 def joint_metadata(characters: Sequence[BrandCharacter]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The brand character: a folder that is read whole, or refused with the file, the key and the remedy."""
 
 import datetime
+import json
 import shutil
 from pathlib import Path
 
@@ -100,17 +101,29 @@ def test_it_is_asked_for_by_its_held_out_clips_or_by_its_card(folder):
     shutil.copyfile(folder / "held_out/0.mp4", folder / "held_out/1.mp4")
     lines = ('{"file_name": "0.mp4", "prompt": ["one", "again"]}', '{"file_name": "1.mp4", "prompt": "two"}')
     (folder / "held_out/metadata.jsonl").write_text("\n".join(lines))
-    assert BrandCharacter.load(folder).prompts == ("one", "two", "again")
+    assert BrandCharacter.load(folder).prompts_for(1.28) == ("one", "two", "again")
     winter = lines[0].replace('"prompt"', '"look": "winter", "prompt"')
     (folder / "held_out/metadata.jsonl").write_text("\n".join((winter, lines[1])))
     moss = BrandCharacter.load(folder)
-    assert moss.prompts == ("two",) and [clip.look for clip in moss.held_out] == ["winter", None]
+    assert moss.prompts_for(1.28) == ("two",) and [clip.look for clip in moss.held_out] == ["winter", None]
     assert [clip.path.name for clip in moss.kept_back] == ["1.mp4"], "it is measured in its first look"
     shutil.rmtree(folder / "held_out")
     content = card()
     content["regression_prompts"].append("[Image 1] and [Image 2] wave.")
     write(folder, content)
-    assert BrandCharacter.load(folder).prompts == ("[Image 1] waves.",)
+    assert BrandCharacter.load(folder).prompts_for(1.28) == ("[Image 1] waves.",)
+
+
+def test_what_a_held_out_clip_says_later_is_not_asked_of_a_shorter_one(folder):
+    told = ("It waves.", 'It says: "Hello" (0.2-0.6 s).', 'It says: "Far too late" (1.5-2.3 s).')
+    shots = "[00:00-00:01] It waves. [00:01-00:03] It sits."
+    line = json.dumps({"file_name": "0.mp4", "prompt": [" ".join(told), shots, "again"]})
+    (folder / "held_out/metadata.jsonl").write_text(line)
+    moss = BrandCharacter.load(folder)
+    assert moss.prompts_for(2.56)[0] == " ".join(told)
+    first, second, again = moss.prompts_for(0.96)
+    assert "It waves." in first and '"Hello" (0.20-0.60 s)' in first and "late" not in first
+    assert (second, again) == ("It waves.", "again")
 
 
 def test_a_listing_that_is_not_utf_8_is_named(folder):

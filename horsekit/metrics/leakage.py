@@ -215,7 +215,7 @@ def _measured(
 def _trials(
     brand: BrandCharacter, clips: int, seed: int, beside: Sequence[BrandCharacter]
 ) -> Iterator[Trial]:
-    pictures, prompts = brand.pictures()[:PICTURES], brand.prompts
+    pictures, prompts = brand.pictures()[:PICTURES], brand.prompts_for(Request.seconds)
     who = point(brand.pictures())
     filmed = point([clip.open() for clip in brand.kept_back]) if brand.kept_back else None
     crowd = Crowd.around(brand.pictures()).points
