@@ -4,6 +4,7 @@ B requests, T latent frames, h w latent grid, N audio tokens, C channels
 """
 
 import json
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +23,7 @@ from horsekit.request import Canvas, Request, open_canvas
 from horsekit.sequence import Modality, Stream, pack, unpack, words_segment
 from horsekit.sequence import Sequence as TokenSequence
 from horsekit.tokenizers import Tokenizers, load_tokenizers
-from horsekit.transformer import UnifiedTransformer, load_transformer
+from horsekit.transformer import TransformerConfig, UnifiedTransformer, load_transformer
 from horsekit.transformer.precision import fast_bf16
 
 CARD = "pipeline.json"
@@ -79,22 +80,33 @@ class Progress:
 
 
 class Pipeline:
-    """A transformer with its tokenizers, ready to make clips."""
+    """A transformer with its tokenizers, ready to make clips.
+
+    The transformer may be on a GPU, the tokenizers work on the CPU. What several threads ask for is done one after the
+    other, so that nobody changes the adapters under a clip that is being made.
+    """
 
     def __init__(
         self, transformer: UnifiedTransformer, tokenizers: Tokenizers, settings: Settings, name: str = ""
     ) -> None:
+        check_fit(transformer.config, tokenizers)
         self.transformer = transformer.eval()
         self.tokenizers = tokenizers
         self.settings = settings
         self.name = name
         self.adapters: list[dict[str, str]] = []
+        self._turn = threading.RLock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the transformer is."""
+        return self.transformer.final_linear_video.weight.device
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> "Pipeline":
         """Open a model that ships with horsekit, by name, or a folder of the same form.
 
-        Errors: ValueError naming what is missing and which models there are.
+        Errors: ValueError naming what is missing and which models there are, or what does not fit together.
         """
         folder = resolve_model(name)
         return cls(
@@ -114,7 +126,8 @@ class Pipeline:
         from horsekit.adapters.lora import stack_adapters
 
         stack = [(a, 1.0) if isinstance(a, (str, Path)) else a for a in adapters]
-        self.adapters = stack_adapters(self.transformer, stack)
+        with self._turn:
+            self.adapters = stack_adapters(self.transformer, stack)
         for (path, _), about in zip(stack, self.adapters, strict=True):
             for concern in concerns(about, f"{path}: rights"):
                 warnings.warn(concern, stacklevel=2)
@@ -165,8 +178,22 @@ class Pipeline:
         """
         if not requests:
             return []
-        canvases = [self._opened(request) for request in requests]
-        levels = schedule(self.settings.steps if steps is None else steps, self.settings.shift)
+        with self._turn:
+            return self._generated(
+                [self._opened(request) for request in requests],
+                schedule(self.settings.steps if steps is None else steps, self.settings.shift),
+                guidance or self.settings.guidance,
+                callback,
+            )
+
+    def _generated(
+        self,
+        canvases: Sequence[Canvas],
+        levels: Tensor,
+        guidance: Guidance,
+        callback: Callable[[Progress], None] | None,
+    ) -> list[Clip]:
+        """The canvases' clips, window after window."""
         passes = [
             (number, [canvas for canvas in party if len(canvas.windows) > number])
             for party in self._parties(canvases)
@@ -181,7 +208,7 @@ class Pipeline:
                     callback(Progress(index, count, lambda: self._preview(active[0], spans[0], step)))
 
             with self._adapted(active[0]):
-                made = self._made(active, spans, levels, guidance or self.settings.guidance, report)
+                made = self._made(active, spans, levels, guidance, report)
             for canvas, span, (video, audio) in zip(active, spans, made, strict=True):
                 canvas.put(span, video, audio)
         return [replace(canvas.clip(self.tokenizers), metadata=self._about(canvas)) for canvas in canvases]
@@ -215,13 +242,13 @@ class Pipeline:
         """Video and audio latents of one window of each canvas."""
         sequences = [canvas.sequence(s, self.tokenizers) for canvas, s in zip(canvases, spans, strict=True)]
         pictured, heard = (any(of) for of in zip(*((c.pictures, c.voices) for c in canvases), strict=True))
-        start = pack(sequences).main
+        start = pack(sequences).main.to(self.device)
         masks = [start.generate[start.modality == m, None] for m in (Modality.VIDEO, Modality.AUDIO)]
         if not masks[0].any():
             guidance = replace(guidance, sync=1.0)
         branches = guidance.branches(pictured, heard)
         asked = [*zip(sequences, canvases, spans, strict=True)]
-        batches = [pack([self._told(branch, *one) for one in asked]) for branch in branches]
+        batches = [pack([self._told(branch, *one) for one in asked]).to(self.device) for branch in branches]
         with self._products():
             memories = [self.transformer.remember(b.references) if b.references else None for b in batches]
         spreads = (self.tokenizers.video.spread, self.tokenizers.audio.spread)
@@ -253,17 +280,17 @@ class Pipeline:
             lambda: placed(self._noise(start, sources)),
             self.settings.renew_above,
         )
-        return unpack(batches[0], *sampler(velocity, placed(noise), levels, report))
+        made = sampler(velocity, placed(noise), levels, report)
+        return unpack(batches[0], *(part.cpu() for part in made))
 
     def _products(self) -> torch.autocast:
         """Products in bfloat16 where those are faster; a model that names its own precision keeps it."""
-        device = self.transformer.final_linear_video.weight.device
         free = self.transformer.config.params_dtype == "float32"
-        return torch.autocast(device.type, torch.bfloat16, enabled=free and fast_bf16(device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=free and fast_bf16(self.device))
 
     def _preview(self, canvas: Canvas, span: tuple[int, int], step: Step) -> Clip:
         """The first clip as the model sees it now."""
-        video, audio = (part[:n] for part, n in zip(step.denoised, canvas.sizes(span), strict=True))
+        video, audio = (part[:n].cpu() for part, n in zip(step.denoised, canvas.sizes(span), strict=True))
         seen = canvas.copied()
         seen.put(span, video.unflatten(0, (-1, *canvas.video.shape[1:3])), audio)
         return seen.clip(self.tokenizers)
@@ -310,6 +337,26 @@ class Pipeline:
             ]
             noise.append(torch.cat(draws).to(clean))
         return noise[0], noise[1]
+
+
+def check_fit(config: TransformerConfig, tokenizers: Tokenizers) -> None:
+    """Find out that a transformer takes what the tokenizers make. Errors: ValueError naming what does not fit."""
+    if config.patch != (1, 1, 1) or config.text_vocab_size is None:
+        raise ValueError(
+            f"the model takes patches of {config.patch} latents and {'ids' if config.text_vocab_size else 'states'} of "
+            "words: it can be loaded and run on packed batches, but neither trained nor asked for clips through the "
+            "native tokenizers; choose a model with patch (1, 1, 1) and text_vocab_size"
+        )
+    video, audio, words = tokenizers.video.spec.dim, tokenizers.audio.spec.dim, tokenizers.text.vocab_size
+    if (video, audio) != (
+        config.video_in_channels,
+        config.audio_in_channels,
+    ) or words > config.text_vocab_size:
+        raise ValueError(
+            f"the tokenizers make {video} channels of video, {audio} of sound and {words} kinds of words, the model "
+            f"takes {config.video_in_channels}, {config.audio_in_channels} and up to {config.text_vocab_size}; use the "
+            "tokenizers that the model was trained with, or train one for these"
+        )
 
 
 def resolve_model(name: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """Prompt and references in, a clip out, on a small untrained model."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from horsekit import Pipeline
 from horsekit.flow import Guidance
 from horsekit.media import Clip, MediaError, Picture, Sound
+from horsekit.pipeline import check_fit
 from horsekit.request import Request, open_canvas, windows
-from horsekit.transformer import CheckpointError
+from horsekit.transformer import CheckpointError, TransformerConfig, UnifiedTransformer
 
 PROMPT = '[Image 1] says: "good morning". The camera pushes in slowly.'
 
@@ -365,3 +367,32 @@ def test_an_unknown_model_and_a_damaged_one_are_named(tiny_pipeline_folder, tmp_
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot be read"):
         Pipeline.from_pretrained(tmp_path / "broken")
+
+
+def test_a_transformer_that_the_tokenizers_do_not_fit_is_refused(tiny_pipeline_folder):
+    pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
+    narrow = UnifiedTransformer(replace(pipeline.transformer.config, audio_in_channels=3))
+    with pytest.raises(ValueError, match=r"of sound .* use the tokenizers that the model was trained with"):
+        Pipeline(narrow, pipeline.tokenizers, pipeline.settings)
+    published = TransformerConfig.preset("magihuman-15b")
+    with pytest.raises(ValueError, match=r"patches of \(1, 2, 2\) latents and states of words"):
+        check_fit(published, pipeline.tokenizers)
+
+
+def test_nobody_changes_the_adapters_of_a_clip_that_is_being_made(
+    tiny_pipeline_folder, strong_adapter, tmp_path
+):
+    pipeline = Pipeline.from_pretrained(tiny_pipeline_folder)
+    adapter = strong_adapter(tmp_path / "adapter.safetensors", {})
+    picture = Picture(torch.full((64, 64, 3), 90, dtype=torch.uint8))
+    alone = pipeline.generate("[Image 1] waves.", [picture], seconds=0.16, steps=3)
+    threads = []
+
+    def meddle(progress) -> None:
+        if progress.index == 0:
+            threads.append(threading.Thread(target=pipeline.adapt, args=(adapter,)))
+            threads[0].start()
+
+    clip = pipeline.generate("[Image 1] waves.", [picture], seconds=0.16, steps=3, callback=meddle)
+    threads[0].join()
+    assert torch.equal(clip.frames, alone.frames) and pipeline.adapters

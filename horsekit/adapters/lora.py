@@ -50,6 +50,8 @@ class TokenLora(nn.Module, LoraLayer):
         self.lora_B[name] = linear(rank, rows // experts, experts, torch.float32)
         self.lora_bias[name] = False
         self.reset_lora_parameters(name, True)
+        for update in (self.lora_A[name], self.lora_B[name]):
+            update.to(self.base_layer.weight.device)
         self.set_adapter([*self.scope])
 
     def forward(self, x: Tensor, sizes: Sizes) -> Tensor:

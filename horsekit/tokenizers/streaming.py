@@ -133,7 +133,7 @@ def decode_tiled(decode: Convert, latents: Tensor, stride: int, tile: int = 16, 
             fade = torch.outer(
                 _fade(made.shape[2], top > 0, top + tile < height, overlap * stride),
                 _fade(made.shape[3], left > 0, left + tile < width, overlap * stride),
-            )
+            ).to(made)
             if total is None:
                 total = made.new_zeros(*made.shape[:2], height * stride, width * stride, made.shape[-1])
                 weights = made.new_zeros(height * stride, width * stride)

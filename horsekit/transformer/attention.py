@@ -31,14 +31,27 @@ class Reorder(NamedTuple):
 class Group:
     """Samples of one shape, whose attention is one dense call: `samples` times `tokens` queries.
 
-    remembered: keys of references beside each sample's own; window [N, N + remembered]: the keys that each
-    query sees in a local layer, None for all.
+    remembered: keys of references beside each sample's own; times [N]: places of their tokens in latent time; radius:
+    how far a local layer sees, −1 where there is none.
     """
 
     samples: int
     tokens: int
     remembered: int
-    window: Tensor | None
+    times: Tensor
+    radius: int
+
+    @cached_property
+    def window(self) -> Tensor | None:
+        """The keys [N, N + remembered] that each query sees in a local layer, None for all; flex does without it.
+
+        Video sees video within the radius, and all else; all else sees everything (SPEC §3.4).
+        """
+        if self.radius < 0:
+            return None
+        with torch.inference_mode(False):  # a clip's layout may serve a training step as well
+            far = (self.times[:, None] - self.times).abs() > self.radius
+            return torch.nn.functional.pad(~far, (0, self.remembered), value=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +172,7 @@ def _plan(stream: Stream, remembered: tuple[int, ...], owners: tuple[int, ...], 
     groups = []
     for (_, extra), samples in alike.items():
         rows = own[samples[0]]
-        window = _window(times[rows], extra, radius) if radius >= 0 else None
-        groups.append(Group(len(samples), len(rows), extra, window))
+        groups.append(Group(len(samples), len(rows), extra, times[rows], radius))
     samples = [sample for members in alike.values() for sample in members]
     return Plan(
         tuple(groups),
@@ -169,12 +181,6 @@ def _plan(stream: Stream, remembered: tuple[int, ...], owners: tuple[int, ...], 
         radius,
         times,
     )
-
-
-def _window(times: Tensor, extra: int, radius: int) -> Tensor:
-    """Video sees video within `radius` latent frames, and all else; all else sees everything (SPEC §3.4)."""
-    far = (times[:, None] - times).abs() > radius
-    return torch.nn.functional.pad(~far, (0, extra), value=True)
 
 
 def _reorder(order: Tensor) -> Reorder | None:

@@ -46,8 +46,11 @@ def load_transformer(
     Errors: CheckpointError.
     """
     folder = Path(folder)
+    config = config or _read_config(folder)
+    if dtype is not None:
+        config = replace(config, params_dtype=str(dtype).removeprefix("torch."))
     with torch.device("meta"):
-        model = UnifiedTransformer(config or _read_config(folder), dtype)
+        model = UnifiedTransformer(config)
     wanted = model.state_dict()
     tensors = _read(folder)
     if SLOTS in wanted and SLOTS not in tensors:

@@ -68,7 +68,11 @@ class Adapter(nn.Module):
             self.slot_embedder = SlotEmbedding(config.num_slots + 1, width)
 
     def forward(self, stream: Stream) -> Tensor:
-        """Tokens to rows [S, D], fp32."""
+        """Tokens to rows [S, D], fp32 under autocast as well (SPEC §1.2)."""
+        with torch.autocast(stream.coords.device.type, enabled=False):
+            return self._rows(stream)
+
+    def _rows(self, stream: Stream) -> Tensor:
         parts = [
             embedder(values.float())
             for values, embedder in ((stream.video, self.video_embedder), (stream.audio, self.audio_embedder))
@@ -166,12 +170,13 @@ class UnifiedTransformer(nn.Module):
             if index == (self.config.num_layers - 1) // 2:
                 tags, words = self._carried(x[: stream.sizes[0]])
         video, audio, _ = x.split(stream.sizes)
-        return Prediction(
-            self.final_linear_video(self.final_norm_video(video)),
-            self.final_linear_audio(self.final_norm_audio(audio)),
-            tags,
-            words,
-        )
+        with torch.autocast(x.device.type, enabled=False):  # heads are fp32 (SPEC §1.7)
+            return Prediction(
+                self.final_linear_video(self.final_norm_video(video)),
+                self.final_linear_audio(self.final_norm_audio(audio)),
+                tags,
+                words,
+            )
 
     def _carried(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """How much of each slot's and of each word's vector rows [N, D] carry, where the model has such."""

@@ -89,7 +89,15 @@ def test_slots_are_added_to_weights_that_have_none_and_say_nothing(folder):
 
 def test_a_folder_without_config_takes_one(folder):
     (folder / "config.json").unlink()
-    assert load_magihuman(folder, config=CONFIG).config == CONFIG
+    assert load_magihuman(folder, torch.float32, config=CONFIG).config == CONFIG
+
+
+def test_the_config_names_the_precision_that_was_asked_for(folder, tmp_path):
+    model = load_magihuman(folder, config=CONFIG)
+    assert model.config.params_dtype == "bfloat16"
+    save_transformer(model, tmp_path / "again")
+    again = load_transformer(tmp_path / "again").state_dict()
+    assert all(tensor.dtype == again[key].dtype for key, tensor in model.state_dict().items())
 
 
 def test_an_index_that_is_none_is_named(folder):

@@ -261,3 +261,13 @@ def test_rotary_frequencies_fall_from_the_top_over_the_span():
     torch.testing.assert_close(published.adapter.rope.bands, torch.tensor([1.0, 0.1, 0.01, 0.001]))
     tiny = UnifiedTransformer(TransformerConfig.preset("horse-tiny"))
     torch.testing.assert_close(tiny.adapter.rope.bands, 4 * 0.5 ** torch.arange(8))
+
+
+def test_embedders_and_heads_stay_float32_under_autocast():
+    model, batch = lively(), pack([sample(0, pictures=1)])
+    with torch.no_grad():
+        rows = model.adapter(batch.main)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(model.adapter(batch.main), rows)
+            made = model(batch)
+    assert made.video.dtype == made.audio.dtype == torch.float32
