@@ -29,7 +29,7 @@ def run(config: TrainConfig) -> None:
 
     place = launch()
     tokenizers, folder = assemble.open_tokenizers(config)
-    model = assemble.build_model(config)
+    model = assemble.build_model(config, tokenizers)
     batches = assemble.build_training_batches(config, tokenizers, folder, place)
     held_out = config.held_out and assemble.build_batches(config.held_out, config, tokenizers, folder, place)
     previewer = None

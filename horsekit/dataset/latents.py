@@ -38,11 +38,15 @@ _FEATURES = Features(
 
 
 class LatentDataset:
-    """Latent samples by number. Errors: ValueError when a folder holds no complete shard."""
+    """Latent samples by number. Errors: ValueError when a folder holds no complete shard.
+
+    known: whether any of them comes with pictures or voices of whom it shows.
+    """
 
     def __init__(self, table: Dataset) -> None:
         self._table = table.with_format("numpy")
         shapes = zip(table["video_shape"], table["audio_shape"], strict=True)
+        self.known = any(map(len, table["slots"])) or any(map(len, table["voice_slots"]))
         self.buckets = [(*video[:3], audio[0] if audio else 0) for video, audio in shapes]
 
     @classmethod
@@ -55,7 +59,10 @@ class LatentDataset:
         """All complete shards of a folder, in the order of their names."""
         shards = sorted(path for path in Path(folder).glob("shard-*") if is_shard(path))
         if not shards:
-            raise ValueError(f"{folder} holds no cached latents; build them first (see data/README.md)")
+            raise ValueError(
+                f"{folder} holds no cached latents; build them first, "
+                f"python -m horsekit.dataset.stage {folder} --clips 8192"
+            )
         tables = [load_from_disk(str(path)) for path in shards]
         for path, table in zip(shards, tables, strict=True):
             if table.features != _FEATURES:
@@ -102,6 +109,11 @@ def write_shard(samples: Iterable[LatentSample], path: Path) -> None:
 def is_shard(path: Path) -> bool:
     """Whether a shard is there, complete."""
     return (path / "state.json").is_file()
+
+
+def shard_size(path: Path) -> int:
+    """How many samples a shard holds, 0 where there is none."""
+    return len(load_from_disk(str(path))) if is_shard(path) else 0
 
 
 def _table(samples: Iterable[LatentSample]) -> Dataset:

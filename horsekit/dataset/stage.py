@@ -6,6 +6,8 @@ much of who is who.
 
 import argparse
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,7 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from horsekit import clock
-from horsekit.dataset.latents import is_shard, write_shard
+from horsekit.dataset.latents import shard_size, write_shard
 from horsekit.dataset.lips import latent_means, lip_shares
 from horsekit.dataset.sample import LatentSample, Twins
 from horsekit.media import replacing
@@ -72,21 +74,42 @@ class StagePlan:
         return DIRECTIONS if self.twins == "term" else ()
 
 
-def build(plan: StagePlan, workers: int = 2) -> None:
-    """Render and encode every shard that is not there yet, with a progress bar."""
-    check_plan(plan.folder, load_tokenizers(plan.tokenizers), plan.size, plan.seconds, plan.twins)
-    count = -(-plan.clips // SHARD)
-    missing = [k for k in range(count) if not is_shard(shard_path(plan, k))]
+def build(plan: StagePlan, workers: int | None = None) -> None:
+    """Render and encode every shard that is not there yet, or was asked for with fewer clips, with a progress bar.
+
+    workers: processes (None: one for each core).
+    """
+    tokenizers = load_tokenizers(plan.tokenizers)
+    check_plan(plan.folder, tokenizers, plan.size, plan.seconds, plan.twins, plan.split)
+    missing = []
+    for number in range(-(-plan.clips // SHARD)):
+        wanted, path = len(_seeds(plan, number)) * (2 if plan.twins else 1), shard_path(plan, number)
+        if shard_size(path) < wanted:
+            shutil.rmtree(path, ignore_errors=True)
+            missing.append(number)
+    workers = workers or os.cpu_count() or 1
     with get_context("spawn").Pool(workers) as pool, tqdm(total=len(missing) * SHARD, unit="clip") as bar:
         for _ in pool.imap_unordered(_build_shard, [(plan, k) for k in missing]):
             bar.update(SHARD)
 
 
-def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float, twins: Twins = "") -> None:
-    """Write down what a folder's latents depend on, or compare. Errors: ValueError where they are of another kind."""
+def check_plan(
+    folder: Path,
+    tokenizers: Tokenizers,
+    size: int,
+    seconds: float,
+    twins: Twins = "",
+    split: str | None = None,
+) -> None:
+    """Write down what a folder's latents depend on, or compare; split: None where that of what is there will do.
+
+    Errors: ValueError where they are of another kind.
+    """
     wanted = {
         "video": tokenizers.video.digest, "audio": tokenizers.audio.digest, "size": size, "seconds": seconds,
     }  # fmt: skip
+    if split is not None:
+        wanted["split"] = split
     if twins:
         wanted["twins"] = twins
     listing = folder / PLAN
@@ -94,7 +117,7 @@ def check_plan(folder: Path, tokenizers: Tokenizers, size: int, seconds: float, 
         with replacing(listing) as draft:
             draft.write_text(json.dumps(wanted) + "\n")
         return
-    found = json.loads(listing.read_text())
+    found = {"split": split, **json.loads(listing.read_text())}  # older listings do not name it
     odd = sorted(key for key in wanted if found.get(key) != wanted[key])
     if odd:
         raise ValueError(
@@ -110,9 +133,14 @@ def shard_path(plan: StagePlan, number: int) -> Path:
 def _build_shard(job: tuple[StagePlan, int]) -> None:
     plan, number = job
     torch.set_num_threads(1)
+    write_shard(
+        _samples(plan, _seeds(plan, number), load_tokenizers(plan.tokenizers)), shard_path(plan, number)
+    )
+
+
+def _seeds(plan: StagePlan, number: int) -> range:
     first = plan.first_seed + number * SHARD
-    seeds = range(first, min(first + SHARD, plan.first_seed + plan.clips))
-    write_shard(_samples(plan, seeds, load_tokenizers(plan.tokenizers)), shard_path(plan, number))
+    return range(first, min(first + SHARD, plan.first_seed + plan.clips))
 
 
 @torch.inference_mode()
@@ -253,7 +281,7 @@ def main() -> None:
         default="",
         help="each with a twin that differs in one",
     )
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
     options = vars(parser.parse_args())
     workers = options.pop("workers")
     build(StagePlan(**options), workers)

@@ -17,26 +17,32 @@ from horsekit.dataset.sample import Recipe
 from horsekit.engine.config import ROOT, ConfigError, DataConfig, TrainConfig
 from horsekit.engine.launch import Place
 from horsekit.flow import Objective
+from horsekit.pipeline import check_fit
 from horsekit.tokenizers import Tokenizers, load_tokenizers
 from horsekit.transformer import TransformerConfig, UnifiedTransformer, load_transformer
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def build_model(config: TrainConfig) -> UnifiedTransformer:
+def build_model(config: TrainConfig, tokenizers: Tokenizers) -> UnifiedTransformer:
     """A fresh model for pretrain, else the one to go on from; for lora frozen, with an adapter to train.
 
-    Errors: ValueError naming a model that is not there.
+    What learns is float32, whatever the precision of a model that is served: smaller steps would be lost.
+    Errors: ValueError naming a model that is not there, or one that the tokenizers do not fit.
     """
     if config.mode == "pretrain":
         torch.manual_seed(config.seed)
-        return UnifiedTransformer(_architecture(config.model))
-    model = load_transformer(weights_folder(config.model)).float()
-    if config.mode == "lora":
-        from horsekit.adapters.lora import add_lora
+        architecture = _architecture(config.model)
+        check_fit(architecture, tokenizers)
+        return UnifiedTransformer(architecture).float()
+    model = load_transformer(weights_folder(config.model))
+    check_fit(model.config, tokenizers)
+    if config.mode != "lora":
+        return model.float()
+    from horsekit.adapters.lora import add_lora
 
-        torch.manual_seed(config.seed)
-        add_lora(model, config.lora.rank, config.lora.alpha, config.lora.scope)
+    torch.manual_seed(config.seed)
+    add_lora(model, config.lora.rank, config.lora.alpha, config.lora.scope)
     return model
 
 
@@ -67,6 +73,11 @@ def build_training_batches(
 ) -> Batches | Blend:
     """What is to be learnt, blended with what is not to be forgotten where the config names a prior."""
     own = build_batches(config.data, config, tokenizers, folder, place)
+    if config.mode == "lora" and config.lora.scope == "references" and not own.samples.known:
+        raise ConfigError(
+            "lora.scope is references, and the data show nobody's pictures or voice, so that nothing would be learnt; "
+            "add data.references or data.voice, or set lora.scope=all"
+        )
     if config.prior is None:
         return own
     prior = build_batches(config.prior, config, tokenizers, folder, place)

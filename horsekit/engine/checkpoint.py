@@ -7,8 +7,10 @@ folder is as trusted as code, so resume only from runs of your own. Weights to s
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,13 +39,24 @@ class Progress:
     minutes: float = 0.0
 
 
-def save_checkpoint(folder: Path, engine: Any, ema: Ema, progress: Progress, config: TrainConfig) -> Path:
-    """Write the state after a step into `folder`/step-...; every process calls this."""
+def save_checkpoint(
+    folder: Path,
+    engine: Any,
+    ema: Ema,
+    progress: Progress,
+    config: TrainConfig,
+    characters: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write the state after a step into `folder`/step-...; every process calls this.
+
+    characters: what is known of the characters that the run began with, see characters_of.
+    """
     first = dist.get_rank() == 0
     final = folder / f"step-{progress.step:08d}"
     draft = folder / f".draft-{final.name}"
     if first:
-        shutil.rmtree(draft, ignore_errors=True)
+        for left in folder.glob(".draft-*"):  # by a process that was killed while it wrote
+            shutil.rmtree(left, ignore_errors=True)
         draft.mkdir(parents=True)
     dist.barrier()
     if config.zero == 0:
@@ -57,7 +70,7 @@ def save_checkpoint(folder: Path, engine: Any, ema: Ema, progress: Progress, con
         about = {
             **asdict(progress),
             "world": dist.get_world_size(),
-            "characters": characters_of(config),
+            "characters": dict(characters),
             "config": config.model_dump(mode="json"),
         }
         (draft / STATE).write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -71,7 +84,13 @@ def save_checkpoint(folder: Path, engine: Any, ema: Ema, progress: Progress, con
     return final
 
 
-def load_checkpoint(folder: Path, engine: Any, ema: Ema, config: TrainConfig) -> Progress:
+def load_checkpoint(
+    folder: Path,
+    engine: Any,
+    ema: Ema,
+    config: TrainConfig,
+    characters: Mapping[str, str] = MappingProxyType({}),
+) -> Progress:
     """Go on from the latest state in `folder`; a fresh start when there is none.
 
     Errors: ValueError when it belongs to a run with another config, or is damaged, naming what differs.
@@ -80,7 +99,7 @@ def load_checkpoint(folder: Path, engine: Any, ema: Ema, config: TrainConfig) ->
         return Progress()
     latest = folder / (folder / LATEST).read_text(encoding="utf-8").strip()
     about = _read_state(latest)
-    for name, then, now in _differences(about, config):
+    for name, then, now in _differences(about, config, characters):
         raise ValueError(
             f"{latest} comes from a run of which {name} was {then!r}, now it is {now!r}; put {name} back, "
             "choose another name for the run, or start it anew with resume=never"
@@ -88,7 +107,16 @@ def load_checkpoint(folder: Path, engine: Any, ema: Ema, config: TrainConfig) ->
     if config.zero == 0:
         _put_tensors(_read_tensors(latest / TENSORS), engine.module, engine.optimizer, ema, latest)
     else:
+        asked = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in engine.optimizer.param_groups
+        ]
+        clip = engine.optimizer.clip_grad
         loaded, _ = engine.load_checkpoint(str(latest), tag=SHARDS, load_module_strict=False)
+        # DeepSpeed brings back the rates of the run that was broken off, whatever the config says now
+        for group, values in zip(engine.optimizer.param_groups, asked, strict=True):
+            group.update(values)
+        engine.optimizer.clip_grad = clip
         if loaded is None:
             raise ValueError(f"{latest} is damaged; delete it, or start anew with resume=never")
         ema.load(_read_tensors(latest / f"ema-{dist.get_rank()}.safetensors"))
@@ -124,7 +152,9 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} is damaged ({error}); delete it or set resume=never") from error
 
 
-def _differences(about: dict[str, Any], config: TrainConfig):
+def _differences(
+    about: dict[str, Any], config: TrainConfig, shown: Mapping[str, str]
+) -> Iterator[tuple[str, Any, Any]]:
     now = config.model_dump(mode="json")
     for name in SAME:
         if about["config"][name] != now[name]:
@@ -133,13 +163,13 @@ def _differences(about: dict[str, Any], config: TrainConfig):
         for name in SAME_LORA:
             if about["config"]["lora"][name] != now["lora"][name]:
                 yield f"lora.{name}", about["config"]["lora"][name], now["lora"][name]
-    shown = characters_of(config)
-    for key, name in {
-        "character": "data.characters",
-        "card": "the content of its characters' folders",
-    }.items():
-        if about["characters"].get(key) != shown.get(key):
-            yield name, about["characters"].get(key), shown.get(key)
+    then = about.get("characters", shown)
+    for key, name in (
+        ("character", "data.characters"),
+        ("card", "the content of its characters' folders"),
+    ):
+        if then.get(key) != shown.get(key):
+            yield name, then.get(key), shown.get(key)
     if about["config"]["optimizer"]["kind"] != config.optimizer.kind:
         yield "optimizer.kind", about["config"]["optimizer"]["kind"], config.optimizer.kind
     if about["world"] != dist.get_world_size():

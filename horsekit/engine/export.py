@@ -1,8 +1,10 @@
 """Weights to ship or to build on: safetensors, in the form that the rest of the house reads."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from horsekit.engine.checkpoint import Progress, characters_of
+from horsekit.engine.checkpoint import Progress
 from horsekit.engine.config import TrainConfig
 from horsekit.transformer import UnifiedTransformer, save_transformer
 
@@ -11,15 +13,21 @@ WEIGHTS, SNAPSHOTS = "weights", "snapshots"  # in a run's folder
 HALF = 0.5  # a few clips are soon learnt by heart; less of what was learnt can then be truer
 
 
-def export_weights(model: UnifiedTransformer, folder: Path, config: TrainConfig, progress: Progress) -> None:
-    """Write a folder that load_transformer reads, or for LoRA an adapter file in it."""
+def export_weights(
+    model: UnifiedTransformer,
+    folder: Path,
+    config: TrainConfig,
+    progress: Progress,
+    characters: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write a folder that load_transformer reads, or for LoRA an adapter file in it, which names its characters."""
     if config.mode != "lora":
         save_transformer(model, folder)
         return
     from horsekit.adapters.lora import save_adapter
 
     about = {"base": config.model, "steps": str(progress.step), "samples": str(progress.samples)}
-    save_adapter(model, folder / ADAPTER, {**about, **characters_of(config)})
+    save_adapter(model, folder / ADAPTER, {**about, **characters})
 
 
 def adapters_of(run: Path) -> dict[str, tuple[Path, float]]:

@@ -4,12 +4,15 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import torch
 import torch.distributed as dist
 
+# others wait at a barrier while the first renders a cache or writes weights; torch would give up after 10 minutes
+PATIENCE = timedelta(days=1)
 SHARED_MEMORY_OP = "deepspeed_shm_comm"
 
 
@@ -45,7 +48,7 @@ def launch() -> Place:
     backend = "nccl" if on_gpu else "gloo"
     if not dist.is_initialized():
         if "RANK" in os.environ:
-            dist.init_process_group(backend)
+            dist.init_process_group(backend, timeout=PATIENCE)
         else:
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     place = Place(dist.get_rank(), dist.get_world_size(), device)

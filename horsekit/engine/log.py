@@ -1,6 +1,7 @@
 """What a run tells while it runs: log.jsonl, a progress bar, wandb when asked, and a loss curve."""
 
 import json
+import secrets
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class RunLog:
         with replacing(self.path) as draft:
             draft.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
         self._file = self.path.open("a", encoding="utf-8")
-        self._wandb = _start_wandb(config, folder) if config.wandb != "off" else None
+        self._wandb = _start_wandb(config, folder, fresh=not step) if config.wandb != "off" else None
 
     def write(self, record: dict[str, Any]) -> None:
         """Add one record; it is on disk when this returns."""
@@ -131,16 +132,21 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if value is not None}
 
 
-def _start_wandb(config: TrainConfig, folder: Path) -> Any:
+def _start_wandb(config: TrainConfig, folder: Path, fresh: bool) -> Any:
+    """A run of wandb's; one that goes on after a stop goes on there as well."""
     try:
         import wandb
     except ImportError as error:
         raise ValueError("wandb is not installed; pip install wandb, or set wandb=off") from error
+    name = folder / "wandb_id"
+    if fresh or not name.is_file():
+        name.write_text(secrets.token_hex(8), encoding="utf-8")
     return wandb.init(
         project="horsekit",
         name=config.name,
         mode=config.wandb,
         dir=folder,
         config=config.model_dump(mode="json"),
+        id=name.read_text(encoding="utf-8"),
         resume="allow",
     )

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from horsekit.dataset.batches import step_generator
-from horsekit.engine.checkpoint import Progress, forget, load_checkpoint, save_checkpoint
+from horsekit.engine.checkpoint import Progress, characters_of, forget, load_checkpoint, save_checkpoint
 from horsekit.engine.config import ROOT, TrainConfig, zero_config
 from horsekit.engine.ema import Ema
 from horsekit.engine.export import SNAPSHOTS, WEIGHTS, export_weights
@@ -102,15 +102,24 @@ class Run:
         held_out: BatchSource | None,
         preview: Preview | None,
     ) -> None:
+        if config.zero == 3 and place.world > 1 and config.preview_every:
+            raise ValueError(
+                f"preview_every is {config.preview_every}, and with zero=3 the weights are cut up over {place.world} "
+                "processes, of which one alone makes previews; set preview_every=0 or zero=2"
+            )
         self.config, self.place = config, place
         self.batches, self.objective = batches, objective
         self.held_out, self.preview = held_out, preview
         self.folder = ROOT / config.folder
+        self.characters = characters_of(config)  # as they are when it begins
         self.engine = start_engine(config, model.to(place.device), place)
         self.ema = Ema(self.engine.module, config.ema.decay, config.ema.every)
         if config.resume == "never":
             self._forget_the_last()
-        self.progress = load_checkpoint(self.folder / CHECKPOINTS, self.engine, self.ema, config)
+        self.progress = load_checkpoint(
+            self.folder / CHECKPOINTS, self.engine, self.ema, config, self.characters
+        )
+        forget(*self._snapshots_ahead())
         self.meter, self.since_report = Meter(), Stretch()
         self.started = time.monotonic()
         self.log = self._open_log() if place.first else None
@@ -151,6 +160,11 @@ class Run:
             )
         forget(*(self.folder / left for left in (CHECKPOINTS, SNAPSHOTS, PREVIEWS, WEIGHTS)))
 
+    def _snapshots_ahead(self) -> list[Path]:
+        """Those of a run that was killed past its last checkpoint; it takes them again, at other steps."""
+        taken = (self.folder / SNAPSHOTS).glob("step-*")
+        return [path for path in taken if int(path.name.removeprefix("step-")) > self.progress.step]
+
     def _snapshots_due(self, used: float) -> int:
         return int(used * self.config.snapshots + 1e-9)
 
@@ -180,10 +194,12 @@ class Run:
         for part in range(config.accumulation):
             micro = step * config.accumulation + part
             batch = self.batches.at(micro).to(self.place.device)
+            if config.zero and self.place.world > 1:
+                self._check_alike(batch)
             generator = step_generator(config.seed + NOISE_STREAM, self.place.rank, micro)
             losses = self.objective(self.engine, batch, generator)
             clips += len(batch.main.counts) * self.place.world
-            self.engine.backward(losses.total)
+            self.engine.backward(self._reaching(losses.total))
             self.meter.add(losses)
             if config.zero == 0 and part == config.accumulation - 1:
                 norm = nn.utils.clip_grad_norm_(self._trainable(), config.gradient_clip or float("inf"))
@@ -194,6 +210,25 @@ class Run:
         self.progress.samples += clips
         self.ema.update(self.progress.step)
         self.since_report.add(clips, float(norm), time.monotonic() - begun)
+
+    def _check_alike(self, batch: Batch) -> None:
+        """All processes' batches use the same weights: ZeRO averages gradients in the order in which they come."""
+        streams = (batch.main.sizes, batch.references.sizes if batch.references else (0, 0, 0))
+        used = torch.tensor(
+            [float(rows > 0) for sizes in streams for rows in sizes], device=self.place.device
+        )
+        bounds = torch.cat([used, -used])
+        dist.all_reduce(bounds, dist.ReduceOp.MAX)
+        if (bounds[: len(used)] != -bounds[len(used) :]).any():
+            raise ValueError(
+                f"in step {self.progress.step} one process has sound, pictures or voices to learn from and another has "
+                f"none, which zero={self.config.zero} cannot average; set zero=0, a larger batch_size, or "
+                "data.recipe.reference_drop and voice_drop to 0"
+            )
+
+    def _reaching(self, total: Tensor) -> Tensor:
+        """The loss, also where an adapter of references meets a batch without any, and nothing of it is learnt."""
+        return total if total.requires_grad else total + 0 * sum(p.sum() for p in self._trainable())
 
     def _trainable(self) -> list[nn.Parameter]:
         return [p for p in self.engine.module.parameters() if p.requires_grad]
@@ -240,6 +275,8 @@ class Run:
                 meter.add(
                     self.objective(self.engine, self.held_out.at(index).to(self.place.device), generator)
                 )
+            if self.config.zero == 3:  # or what stays gathered for the next step are averages
+                self.engine.empty_partition_cache()
         self.engine.train()
         means = meter.read()
         if self.log is not None:
@@ -253,14 +290,17 @@ class Run:
         dist.barrier()
 
     def _save(self) -> None:
-        save_checkpoint(self.folder / CHECKPOINTS, self.engine, self.ema, self.progress, self.config)
+        save_checkpoint(
+            self.folder / CHECKPOINTS, self.engine, self.ema, self.progress, self.config, self.characters
+        )
         self._export(self.folder / WEIGHTS)
 
     def _export(self, folder: Path) -> None:
         """Write the averaged weights."""
-        with self.ema.applied(), gathered(self.engine.module):
+        # of an adapter the frozen base is not written
+        with self.ema.applied(), gathered(self.engine.module, learnt=self.config.mode == "lora"):
             if self.place.first:
-                export_weights(self.engine.module, folder, self.config, self.progress)
+                export_weights(self.engine.module, folder, self.config, self.progress, self.characters)
         dist.barrier()
 
     def _open_log(self) -> RunLog:
@@ -306,11 +346,12 @@ def start_engine(config: TrainConfig, model: nn.Module, place: Place) -> Any:
 
 
 @contextmanager
-def gathered(model: nn.Module) -> Iterator[None]:
-    """Whole weights inside the block, where ZeRO 3 has cut them up."""
+def gathered(model: nn.Module, learnt: bool = False) -> Iterator[None]:
+    """Whole weights inside the block, where ZeRO 3 has cut them up; learnt: only of those that learn."""
     import deepspeed
 
-    parameters = [p for p in model.parameters() if hasattr(p, "ds_tensor")]
+    cut = [p for p in model.parameters() if hasattr(p, "ds_tensor")]
+    parameters = [p for p in cut if p.requires_grad or not learnt]
     with deepspeed.zero.GatheredParameters(parameters, enabled=bool(parameters)):
         yield
 

@@ -116,10 +116,18 @@ def test_a_cache_of_another_version_is_refused_before_it_is_used(tmp_path):
         LatentDataset.open(tmp_path / "old")
 
 
+def test_a_shard_of_fewer_clips_than_are_asked_for_is_built_again(tmp_path):
+    for clips, kept in ((2, 2), (3, 3), (1, 3)):
+        build(StagePlan(tmp_path, TOKENIZERS, clips=clips, stills=True), workers=1)
+        assert len(LatentDataset.open(tmp_path)) == kept
+
+
 def test_latents_of_another_kind_are_not_mixed_in(tmp_path):
     build(StagePlan(tmp_path, TOKENIZERS, clips=1, stills=True), workers=1)
     with pytest.raises(ValueError, match="size is 64, here 32"):
         build(StagePlan(tmp_path, TOKENIZERS, clips=1, stills=True, size=32), workers=1)
+    with pytest.raises(ValueError, match="split is train, here held_out"):
+        build(StagePlan(tmp_path, TOKENIZERS, clips=1, stills=True, split="held_out"), workers=1)
     tokenizers = load_tokenizers(TOKENIZERS)
     check_plan(tmp_path, tokenizers, 64, 1.28)
     other = replace(tokenizers, video=VideoTokenizer(dim=8, width=16, blocks=1, widths=(16, 16, 16)))

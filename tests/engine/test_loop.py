@@ -1,9 +1,11 @@
 """The loop learns, logs, ends when it should, and goes on as if it had never stopped."""
 
 import json
+import math
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ import tiny_run
 import torch
 from safetensors.torch import load_file
 
+from horsekit.dataset.sample import Recipe
 from horsekit.engine.config import ROOT
+from horsekit.engine.launch import launch
 from horsekit.engine.log import read_log
+from horsekit.engine.loop import train
 from horsekit.flow import Objective
 from horsekit.transformer import load_transformer, precision
 
@@ -254,6 +259,39 @@ def test_a_run_on_another_character_or_another_adapter_is_not_gone_on_with(tmp_p
         listing.write("\n")
     with pytest.raises(ValueError, match=r"the content of its characters' folders was"):
         tiny_run.run(first, built=lora_model(first))
+
+
+def test_snapshots_past_the_last_checkpoint_are_taken_anew(tmp_path):
+    config = tiny_run.configured(tmp_path, snapshots=3)
+    folder = tiny_run.run(config, interrupt_at=2).folder
+    (folder / "snapshots" / "step-00000005").mkdir()
+    (folder / "checkpoints" / ".draft-step-00000005").mkdir()
+    tiny_run.run(config)
+    assert sorted(path.name for path in (folder / "snapshots").iterdir()) == [
+        "step-00000002",
+        "step-00000004",
+    ]
+    assert not [*(folder / "checkpoints").glob(".draft-*")], "what was left half written is gone"
+
+
+def test_a_lora_of_references_passes_over_a_batch_without_any(tmp_path):
+    from horsekit.adapters.lora import add_lora
+
+    config = tiny_run.configured(tmp_path, mode="lora", lora={"rank": 2, "scope": "references"}, steps=2)
+    model = tiny_run.model()
+    add_lora(model, 2, 2, "references")
+    source = replace(tiny_run.batches(config), recipe=Recipe(reference_drop=1.0))
+    result = train(config, launch(), model, source, Objective())
+    assert result.complete and all(math.isfinite(loss) for loss in losses(result.folder))
+
+
+def test_a_checkpoint_that_names_no_characters_is_gone_on_with(tmp_path):
+    folder = tiny_run.run(tiny_run.configured(tmp_path), interrupt_at=1).folder / "checkpoints"
+    state_file = folder / (folder / "latest").read_text() / "state.json"
+    about = json.loads(state_file.read_text())
+    del about["characters"]
+    state_file.write_text(json.dumps(about))
+    assert tiny_run.run(tiny_run.configured(tmp_path)).progress.step == 6
 
 
 def test_records_past_the_last_checkpoint_are_written_again(tmp_path):

@@ -41,3 +41,17 @@ def test_a_resume_on_two_processes_loses_nothing(found, zero):
     assert resumed["losses"] == pytest.approx(straight["losses"], abs=1e-6)
     assert resumed["weights"] == pytest.approx(straight["weights"], rel=1e-6)
     assert resumed["samples"] == straight["samples"] == 6 * 2 * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero", ["0", "1", "2", "3"])
+def test_a_resume_takes_the_rate_that_is_asked_for_now(found, zero):
+    before, after = found[zero]["rates"][2], found[zero]["rates"][3]
+    assert after < before / 5, "0.001 in place of 0.01"
+
+
+@pytest.mark.slow
+def test_what_several_processes_cannot_do_together_is_refused_with_the_remedy(found):
+    unlike, seen = found["refused"]
+    assert "one process has sound, pictures or voices" in unlike and "set zero=0" in unlike
+    assert "preview_every is 1" in seen and "preview_every=0 or zero=2" in seen
