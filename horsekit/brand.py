@@ -1,5 +1,6 @@
 """A brand character's way from its folder to an adapter that ships, a step at a time."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from horsekit.engine.config import ROOT
 from horsekit.media import Picture, contact_sheet
 from horsekit.metrics.identity import point
 from horsekit.metrics.leakage import PICTURES
-from horsekit.pipeline import Pipeline
+from horsekit.pipeline import CARD, Pipeline
 from horsekit.prompt import mentions
 from horsekit.request import Request
 
@@ -42,14 +43,17 @@ def finetune(
     config. Errors: as check_measurable, and as jobs.start.
     """
     check_measurable(pipeline, brands)
-    folders = ", ".join(str(brand.folder.resolve()) for brand in brands)
+    folders = [str(brand.folder.resolve()) for brand in brands]
+    model = pipeline.name
+    if (Path(model) / CARD).is_file():  # a folder, and no name of what ships
+        model = str(Path(model).resolve())
     settings = (
-        f"model={pipeline.name}",
-        f"tokenizers={pipeline.name}",
-        f"data.characters=[{folders}]",
+        f"model={json.dumps(model)}",
+        f"tokenizers={json.dumps(model)}",
+        f"data.characters={json.dumps(folders)}",
         f"data.size={pipeline.settings.size[0]}",
         f"max_minutes={minutes}",
-        f"out={Path(out).resolve()}",
+        f"out={json.dumps(str(Path(out).resolve()))}",
         "resume=never",
         f"preview_every={PREVIEW_EVERY}",
     )

@@ -73,11 +73,11 @@ class Job:
 
     @classmethod
     def attach(cls, folder: str | Path) -> "Job":
-        """The run that was started in a folder. Errors: JobError when none was."""
-        folder = Path(folder)
-        if not (folder / JOB).is_file():
-            raise JobError(f"{folder} holds no run; start one with horsekit.jobs.start, or check the path")
-        return cls(folder)
+        """The run that was started in a folder, from here or of the repository. Errors: JobError when none was."""
+        for place in (Path(folder), ROOT / folder):
+            if (place / JOB).is_file():
+                return cls(place)
+        raise JobError(f"{folder} holds no run; start one with horsekit.jobs.start, or check the path")
 
     @property
     def state(self) -> State:
@@ -217,7 +217,7 @@ def start(config: str | Path, overrides: Sequence[str] = (), nproc: int = 1) -> 
     Errors: ValueError for a bad config or override (before anything starts); JobError when the run's folder
     is in use by a run that goes on.
     """
-    from horsekit.engine import load_config
+    from horsekit.engine.config import config_file, load_config
 
     if nproc < 1:
         raise ValueError(f"nproc is {nproc}; at least one process has to train")
@@ -227,7 +227,8 @@ def start(config: str | Path, overrides: Sequence[str] = (), nproc: int = 1) -> 
     else:
         deepspeed = str(Path(sys.executable).with_name("deepspeed"))
         launcher = [sys.executable, deepspeed, "--num_gpus", str(nproc)]
-    return launch(folder, launcher, [str(TRAIN), str(config), *overrides])
+    # the process works in the repository
+    return launch(folder, launcher, [str(TRAIN), str(config_file(config).resolve()), *overrides])
 
 
 def launch(folder: Path, launcher: Sequence[str], script: Sequence[str]) -> Job:

@@ -27,6 +27,7 @@ from horsekit.transformer import TransformerConfig, UnifiedTransformer, load_tra
 from horsekit.transformer.precision import fast_bf16
 
 CARD = "pipeline.json"
+IDLE = "the adapter acts on clips with references alone; hand in pictures of its character"
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,13 @@ class Pipeline:
         request = Request(
             prompt, references, seconds, seed, first_frame, last_frame, sound, film, before, voices
         )
-        if self._acting(bool(references)) != self.adapters:
-            warnings.warn(
-                "the adapter acts on clips with references alone; hand in pictures of its character",
-                stacklevel=2,
-            )
+        if self.idle(bool(references)):
+            warnings.warn(IDLE, stacklevel=2)
         return self.generate_many([request], steps=steps, guidance=guidance, callback=callback)[0]
+
+    def idle(self, referenced: bool) -> bool:
+        """Whether an adapter is on that does nothing for a clip with references, or for one without."""
+        return self._acting(referenced) != self.adapters
 
     @torch.inference_mode()
     def generate_many(
@@ -215,7 +217,7 @@ class Pipeline:
 
     def _parties(self, canvases: Sequence[Canvas]) -> list[list[Canvas]]:
         """Canvases on which all adapters act, and those on which only some do."""
-        known = [canvas for canvas in canvases if self._acting(canvas.referenced) == self.adapters]
+        known = [canvas for canvas in canvases if not self.idle(canvas.referenced)]
         unknown = [canvas for canvas in canvases if canvas not in known]
         return [party for party in (known, unknown) if party]
 
@@ -225,7 +227,7 @@ class Pipeline:
 
     def _adapted(self, canvas: Canvas) -> AbstractContextManager:
         """Within, the adapters act that act on a canvas."""
-        if self._acting(canvas.referenced) == self.adapters:
+        if not self.idle(canvas.referenced):
             return nullcontext()
         from horsekit.adapters.lora import resting
 

@@ -1,13 +1,15 @@
 """What is asked for of a brand character, and what is found out before it is trained on."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
 from horsekit import Pipeline
-from horsekit.brand import check_measurable, regression_requests, requests_for
+from horsekit.brand import CONFIG, check_measurable, finetune, regression_requests, requests_for
 from horsekit.character import BrandCharacter
+from horsekit.engine.config import ROOT, load_config
 from horsekit.media import Picture
 
 FENNEL, RUSTY = (BrandCharacter.load(f"data/characters/{name}") for name in ("fennel", "rusty"))
@@ -43,3 +45,19 @@ def test_what_could_not_be_measured_is_told_before_the_training(tiny_pipeline_fo
     grey = Picture(torch.full((64, 64, 3), 90, dtype=torch.uint8)).save(tmp_path / "grey.png")
     with pytest.raises(ValueError, match=r"Fennel: no face was found.*metrics\.networks"):
         check_measurable(pipeline, [replace(FENNEL, references={"everyday": (grey,)})])
+
+
+def test_a_folder_with_commas_and_a_model_of_ones_own_reach_the_training(
+    tiny_pipeline_folder, tmp_path, monkeypatch
+):
+    folder = tmp_path / "Fennel, the fox: [v2] #1"
+    shutil.copytree("data/characters/fennel", folder)
+    monkeypatch.chdir(tiny_pipeline_folder.parent)
+    pipeline = Pipeline.from_pretrained(tiny_pipeline_folder.name)
+    told = []
+    monkeypatch.setattr("horsekit.jobs.start", lambda config, overrides: told.extend(overrides))
+    finetune(pipeline, [BrandCharacter.load(folder)], tmp_path / "out #2", 1.0)
+    config = load_config(ROOT / CONFIG, told)
+    assert config.data.characters == (str(folder),)
+    assert config.model == config.tokenizers == str(tiny_pipeline_folder)
+    assert config.folder.parent == tmp_path / "out #2"

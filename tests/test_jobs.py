@@ -4,10 +4,11 @@ import signal
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
-from horsekit.jobs import Job, JobError, clock_text, launch
+from horsekit.jobs import Job, JobError, clock_text, launch, start
 
 TRAINS = """
     import json, signal, sys, time
@@ -150,6 +151,24 @@ def test_a_time_budget_shortens_the_total(run):
     assert job.progress().total == 40
     (job.folder / "exit_code").write_text("0")
     assert job.progress().total == 10
+
+
+def test_a_run_of_the_repository_is_found_from_anywhere(run, tmp_path, monkeypatch):
+    job = run(TRAINS)
+    until(lambda: job.state == "finished")
+    monkeypatch.setattr("horsekit.jobs.ROOT", tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Job.attach("run").state == "finished"
+
+
+def test_a_config_beside_the_notebook_is_the_one_that_is_run(tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_bytes(Path("configs/train/debug.yaml").read_bytes())
+    started = []
+    monkeypatch.setattr("horsekit.jobs.launch", lambda folder, launcher, script: started.append(script))
+    monkeypatch.chdir(tmp_path)
+    start("mine.yaml", ["steps=3"])
+    assert started[0][1:] == [str(tmp_path / "mine.yaml"), "steps=3"]
 
 
 def test_attach_says_where_no_run_is(tmp_path):

@@ -30,16 +30,12 @@ def read_references(references: References, prompt: str) -> dict[int, list[Pictu
     Errors: ReferenceError for too many slots or pictures, an empty list, or a prompt that mentions a picture
     that was not given; MediaError for a file that cannot be read.
     """
-    if isinstance(references, (Picture, str, Path)):
-        references = [references]
-    slots: dict[int, list[Picture]] = {}
-    for slot, item in enumerate(references, start=1):
-        pictures = [item] if isinstance(item, (Picture, str, Path)) else list(item)
+    slots = dict(enumerate(open_references(references), start=1))
+    for slot, pictures in slots.items():
         if not pictures:
             raise ReferenceError(
                 f"reference {slot} is an empty list; give at least one picture or leave it out"
             )
-        slots[slot] = [p if isinstance(p, Picture) else Picture.open(p) for p in pictures]
     if len(slots) > MAX_SLOTS:
         raise ReferenceError(
             f"{len(slots)} characters were given, the model knows {MAX_SLOTS}; "
@@ -55,6 +51,14 @@ def read_references(references: References, prompt: str) -> dict[int, list[Pictu
             "add the picture or take the mention out"
         )
     return slots
+
+
+def open_references(references: References) -> list[list[Picture]]:
+    """The pictures of each character, opened. Errors: MediaError for a file that cannot be read."""
+    if isinstance(references, (Picture, str, Path)):
+        references = [references]
+    items = ([item] if isinstance(item, (Picture, str, Path)) else item for item in references)
+    return [[p if isinstance(p, Picture) else Picture.open(p) for p in item] for item in items]
 
 
 def encode_references(

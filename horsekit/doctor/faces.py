@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from horsekit.adapters.references import References, open_references
 from horsekit.media import Picture
 from horsekit.metrics import trained
 from horsekit.metrics.binding import pairs
@@ -46,18 +47,22 @@ class Watch:
             points = torch.cat([trained().reader.read(p.pixels[None]).character for p in pictures])
             rows = torch.stack([distances(one, points) for one in points])
         else:
-            rows = torch.cat([face_cosines(p.pixels[None], pictures, self.network) for p in pictures])
+            rows = 1 - torch.cat([face_cosines(p.pixels[None], pictures, self.network) for p in pictures])
         others = ~torch.eye(len(pictures), dtype=torch.bool)
+        # the lower of two middles: in doubt nobody is a stranger
         middles = rows[others].view(len(pictures), -1).median(1).values
-        odd = middles > ANOTHER if self.network is None else middles <= SAME
+        odd = middles > ANOTHER if self.network is None else middles >= 1 - SAME
         found = odd.nonzero().flatten().tolist()
         return found if len(pictures) > 2 else found[1:]
 
 
-def doubts(references: Sequence[Sequence[Picture]]) -> list[str]:
-    """What is wrong with the pictures of rendered characters, [Image 1] and so on, and how to mend it."""
+def doubts(references: References) -> list[str]:
+    """What is wrong with the pictures of rendered characters, [Image 1] and so on, and how to mend it.
+
+    references: as Pipeline.generate takes them.
+    """
     watch, found = Watch(), []
-    for slot, pictures in enumerate(references, 1):
+    for slot, pictures in enumerate(open_references(references), 1):
         whose, clear = f"of [Image {slot}]", []
         for number, picture in enumerate(pictures, 1):
             if watch.two(picture):

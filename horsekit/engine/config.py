@@ -194,10 +194,7 @@ def load_config(path: Path | str, overrides: list[str] | tuple[str, ...] = ()) -
 
     Errors: ConfigError naming the file and the key that is unknown, missing or ill-typed.
     """
-    file = next((place for place in (Path(path), ROOT / path) if place.is_file()), None)
-    if file is None:
-        known = sorted(str(place.relative_to(ROOT)) for place in (ROOT / "configs" / "train").glob("*.yaml"))
-        raise ConfigError(f"there is no config {str(path)!r}; give a YAML file such as {', '.join(known)}")
+    file = config_file(path)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -210,6 +207,15 @@ def load_config(path: Path | str, overrides: list[str] | tuple[str, ...] = ()) -
         return TrainConfig(**values)
     except ValidationError as error:
         raise ConfigError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
+
+
+def config_file(path: Path | str) -> Path:
+    """The YAML file of that path, from here or from the repository. Errors: ConfigError naming those there are."""
+    for place in (Path(path), ROOT / path):
+        if place.is_file():
+            return place
+    known = sorted(str(place.relative_to(ROOT)) for place in (ROOT / "configs" / "train").glob("*.yaml"))
+    raise ConfigError(f"there is no config {str(path)!r}; give a YAML file such as {', '.join(known)}")
 
 
 def zero_config(stage: int) -> dict[str, Any]:

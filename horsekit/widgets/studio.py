@@ -6,26 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 import ipywidgets as w
 
+from horsekit.adapters.references import References, open_references
 from horsekit.doctor import doubts
 from horsekit.flow import Guidance
 from horsekit.jobs import clock_text
 from horsekit.media import Clip, Picture
+from horsekit.pipeline import IDLE, Pipeline, Progress
 from horsekit.widgets import cards
 from horsekit.widgets.measures import measure
 from horsekit.widgets.pickers import camera_picker, light_picker
 from horsekit.widgets.style import STYLE
 from horsekit.widgets.uploads import Uploads
 
-if TYPE_CHECKING:
-    from horsekit.pipeline import Pipeline, Progress
-
 PREVIEWS = 8
 SECONDS_BETWEEN_PREVIEWS = 0.7
 SHOWN_TAKES = 8
+BLANK = '<div class="hk-screen hk-blank">Your clip appears here</div>'
 STEP = 0.16  # seconds that one video latent lasts
 
 Measures = Callable[[Clip, Sequence[Sequence[Picture]]], list[cards.Measure]]
@@ -61,9 +60,9 @@ class Studio(w.VBox):
 
     def __init__(
         self,
-        pipeline: "Pipeline",
+        pipeline: Pipeline,
         prompt: str = "",
-        references: Sequence[Sequence[Picture]] = (),
+        references: References = (),
         seconds: float = 1.28,
         seed: int = 0,
         measure: Measures = measure,
@@ -78,7 +77,7 @@ class Studio(w.VBox):
         self.understood = w.HTML()
         self.prompt.observe(lambda _: self._understand(), "value")
         self._understand()
-        self.references = Uploads(self._complain, references)
+        self.references = Uploads(self._complain, open_references(references))
         self.seconds = _slider(w.FloatSlider, "Seconds", seconds, 2 * STEP, settings.max_seconds, STEP, ".2f")
         self.steps = _slider(w.IntSlider, "Steps", settings.steps, 2, 60, 1, "d")
         self.guidance = {
@@ -97,7 +96,7 @@ class Studio(w.VBox):
         self.stop.on_click(lambda _: self._ask_to_stop())
         super().__init__([w.HTML(STYLE), w.HBox([self._form(), self._result()]).add_class("hk-columns")])
         self.add_class("horsekit")
-        self.screen.value = '<div class="hk-screen hk-blank">Your clip appears here</div>'
+        self.screen.value = BLANK
 
     @property
     def running(self) -> bool:
@@ -158,6 +157,7 @@ class Studio(w.VBox):
             ),
         )
         self._complain("")
+        self._show_beside(take)
         self._stop.clear()
         self.generate.disabled, self.stop.disabled = True, False
         self.progress.value, self.progress.max, self.progress.bar_style = 0, take.steps, "info"
@@ -173,8 +173,7 @@ class Studio(w.VBox):
     def _make(self, take: Take) -> None:
         """Runs beside the kernel's own thread, so that Stop is heard."""
         try:
-            if self.pipeline.settings.rendered:
-                self.message.value = cards.message(" ".join(f"{d}." for d in doubts(take.references)))
+            self.message.value = cards.message(" ".join(f"{doubt}." for doubt in self._doubts(take)))
             take.clip = self.pipeline.generate(
                 take.prompt,
                 take.references,
@@ -187,14 +186,21 @@ class Studio(w.VBox):
             self._keep(take)
         except Stopped:
             self.progress.bar_style, self.status.value = "warning", "stopped"
+            self._show_last()
         except Exception as error:
             known = isinstance(error, ValueError)
             self._complain(str(error) if known else f"{type(error).__name__}: {error}")
             self.progress.bar_style, self.status.value = "danger", "not made"
+            self._show_last()
         finally:
             self.generate.disabled, self.stop.disabled = False, True
 
-    def _on_step(self, progress: "Progress") -> None:
+    def _doubts(self, take: Take) -> list[str]:
+        """What may come out otherwise than was meant."""
+        found = doubts(take.references) if self.pipeline.settings.rendered else []
+        return [*found, IDLE] if self.pipeline.idle(bool(take.references)) else found
+
+    def _on_step(self, progress: Progress) -> None:
         if self._stop.is_set():
             raise Stopped
         done, now = progress.index + 1, time.monotonic()
@@ -219,6 +225,13 @@ class Studio(w.VBox):
         self._show_beside(take)
         self.status.value = f"seed {take.seed}, made in {took:.1f} s"
 
+    def _show_last(self) -> None:
+        """The clip before one that was not made; what was denoised of that one half is gone."""
+        if self.takes:
+            self._show(self.takes[-1])
+        else:
+            self.screen.value, self.beside.value = BLANK, ""
+
     def _show(self, take: Take) -> None:
         self.screen.value = cards.video(take.clip)
         self._show_beside(take)
@@ -242,7 +255,7 @@ class Studio(w.VBox):
         if self.running:
             return
         self.prompt.value, self.seconds.value, self.seed.value = take.prompt, take.seconds, take.seed
-        self.steps.value = take.steps
+        self.steps.value, self.references.pictures = take.steps, take.references
         for name, slider in self.guidance.items():
             slider.value = take.guidance.strength(name)
         self.progress.value, self.status.value = self.progress.max, f"seed {take.seed}"

@@ -86,6 +86,12 @@ class Uploads(w.VBox):
             every.pop()
         return every
 
+    @pictures.setter
+    def pictures(self, references: Sequence[Sequence[Picture]]) -> None:
+        for number, slot in enumerate(self.slots):
+            slot.pictures = tuple(references[number]) if number < len(references) else ()
+        self._reveal(max(self._revealed, len(references)))
+
     def _reveal(self, count: int) -> None:
         self._revealed = count
         more = [self.add] if count < MAX_SLOTS else []

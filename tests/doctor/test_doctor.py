@@ -270,6 +270,8 @@ def test_of_real_footage_a_network_of_the_users_says_who_is_in_it(tmp_path, cach
     assert watch.strangers([Picture(plain(c)) for c in (red, green, red, red)]) == [1]
     assert watch.strangers([Picture(plain(c)) for c in (red, green)]) == [1]
     assert watch.strangers([Picture(plain(c)) for c in (red, red)]) == []
+    assert watch.strangers([Picture(plain(c)) for c in (red, red, green)]) == [2]
+    assert watch.strangers([Picture(plain(c)) for c in (red, green, red, green, red)]) == [1, 3]
     (tmp_path / "references" / "2.png").unlink()
     diagnosis = examine(tmp_path, cache, colour)
     assert [f.faces for f in diagnosis.files] == [0.25, 1.0]

@@ -14,6 +14,7 @@ def portraits(who: int, count: int) -> list[Picture]:
 def test_good_references_raise_no_doubt():
     assert doubts([portraits(who, 3) for who in range(12)]) == []
     assert doubts([[], portraits(0, 1)]) == []
+    assert doubts(["data/characters/fennel/references/1.png", portraits(0, 1)[0]]) == []
 
 
 def test_nobody_and_two_in_a_picture_are_named_with_the_slot_and_the_remedy():

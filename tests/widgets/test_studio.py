@@ -31,8 +31,12 @@ class FakePipeline:
 
     def __init__(self) -> None:
         self.asked, self.steps_done, self.error = {}, 0, None
+        self.adapted = False
         self.go = Event()
         self.go.set()
+
+    def idle(self, referenced):
+        return self.adapted and not referenced
 
     def generate(self, prompt, references, seconds, seed, *, steps, guidance, callback):
         self.asked = dict(
@@ -128,6 +132,30 @@ def test_stop_takes_effect_within_a_step(studio, pipeline):
     assert len(studio.takes) == 1
 
 
+def test_what_stands_beside_a_clip_is_its_own(studio, pipeline):
+    upload(studio.references.slots[0], ("a.png", png()))
+    make(studio)
+    last = studio.beside.value
+    assert "+3 ms" in last
+    pipeline.go.clear()
+    studio.references.slots[0].clear.click()
+    studio.generate.click()
+    assert "+3 ms" not in studio.beside.value and studio.beside.value != last
+    studio.stop.click()
+    pipeline.go.set()
+    studio.wait(20)
+    assert studio.beside.value == last and "<video" in studio.screen.value, "the clip that there is"
+
+
+def test_an_adapter_that_does_nothing_without_pictures_is_told(studio, pipeline):
+    pipeline.adapted = True
+    make(studio)
+    assert "with references alone" in studio.message.value
+    upload(studio.references.slots[0], ("a.png", png()))
+    make(studio)
+    assert "with references alone" not in studio.message.value
+
+
 def test_a_second_click_while_one_is_made_does_nothing(studio, pipeline):
     pipeline.go.clear()
     studio.generate.click()
@@ -187,6 +215,10 @@ def test_pictures_given_at_the_start_are_shown_and_used(pipeline):
     studio = Studio(pipeline, "[Image 2] waves", [[picture, picture], [picture]], measure=lambda *_: [])
     make(studio)
     assert [len(pictures) for pictures in pipeline.asked["references"]] == [2, 1]
+    for given in ("data/characters/fennel/references/1.png", [picture], [[picture]]):
+        studio = Studio(pipeline, "[Image 1] waves", given, measure=lambda *_: [])
+        make(studio)
+        assert [len(pictures) for pictures in pipeline.asked["references"]] == [1]
 
 
 def test_pickers_write_their_layer_and_replace_it(studio):
@@ -257,6 +289,24 @@ def test_an_earlier_clip_comes_back_with_its_settings(studio):
     assert studio.prompt.value == "a man waves"
     assert studio.seconds.value == 1.28
     assert studio.screen.value != first_screen
+
+
+def test_an_earlier_clip_comes_back_with_its_pictures(studio):
+    upload(studio.references.slots[0], ("a.png", png()))
+    studio.references.add.click()
+    upload(studio.references.slots[1], ("b.png", png((30, 30, 200))))
+    make(studio)
+    for slot in studio.references.slots:
+        slot.clear.click()
+    upload(studio.references.slots[0], ("c.png", png((30, 200, 30))))
+    make(studio)
+    studio.history.children[1].children[1].click()
+    first, second = studio.references.pictures
+    assert first[0].pixels[0, 0].tolist() == [200, 30, 30] and second[0].pixels[0, 0].tolist() == [
+        30,
+        30,
+        200,
+    ]
 
 
 def test_the_dice_change_the_seed(studio):
