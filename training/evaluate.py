@@ -54,7 +54,7 @@ from horsekit.metrics.held_out import (
 )
 from horsekit.metrics.output import save_json
 from horsekit.metrics.ranking import Ranking, rank
-from horsekit.metrics.voice import Choir
+from horsekit.metrics.voice import Choir, VoiceMatch
 from horsekit.pipeline import Pipeline
 from horsekit.request import Request
 from horsekit.stage import GLOSS
@@ -123,8 +123,14 @@ def evaluate(pipeline: Pipeline, options: argparse.Namespace) -> Report:
         )
         for name, (clips, own, directions) in arms.items()
     }
-    ratio = measured["model"].summary()["error"] / measured["round trip"].summary()["error"]
-    facts["identity error, model over round trip (reach: 2 at most)"] = round(ratio, 2)
+    error = {name: arm.summary()["error"] for name, arm in measured.items()}
+    # the reader's own error is most of it, so that a stranger as well is within twice the round trip
+    for name in ("model", "shuffled"):
+        facts[f"identity error, {name} over round trip (reach of the model: 2 at most)"] = round(
+            error[name] / error["round trip"], 2
+        )
+    way = (error["model"] - error["round trip"]) / (error["shuffled"] - error["round trip"])
+    facts["identity error, share of the way from round trip to stranger"] = round(way, 2)
     shown = {
         f"{name} {k + 1}": clips[k]
         for k in range(min(3, len(truth)))
@@ -142,18 +148,28 @@ def in_pairs(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, dict[
     voices = [[known_voice(w, first_picture(options.seed)) for w in pair] for pair in pairs]
     duos = [(Choir.of(of), s.speaker) if s.line else None for of, s in zip(voices, scripts, strict=True)]
     strangers = [bystanders(pair) for pair in pairs]
-    arms = {name: (clips, ends, strangers, duos) for name, clips in takes.items()}
-    others = [duo and (duo[0], 1 - duo[1]) for duo in duos]
-    arms["shuffled"] = (takes["model"], [*ends[1:], ends[0]], [*strangers[1:], strangers[0]], others)
+    arms = {name: (clips, ends, strangers) for name, clips in takes.items()}
+    arms["shuffled"] = (takes["model"], [*ends[1:], ends[0]], [*strangers[1:], strangers[0]])
     return {
         name: {
             "pairs": tuple(
                 binding_of(clip, *of, away) for clip, of, away in zip(clips, wanted, astray, strict=True)
             ),
-            "duets": tuple(duo[0].match(c.sound, duo[1]) for c, duo in zip(clips, heard, strict=True) if duo),
+            "duets": heard(clips, duos, others=name == "shuffled"),
         }
-        for name, (clips, wanted, astray, heard) in arms.items()
+        for name, (clips, wanted, astray) in arms.items()
     }
+
+
+def heard(
+    clips: Sequence[Clip], duos: Sequence[tuple[Choir, int] | None], others: bool = False
+) -> tuple[VoiceMatch, ...]:
+    """Whether each clip of two with a line is in the speaker's voice; others: the next pair's."""
+    spoken = [(clip, duo) for clip, duo in zip(clips, duos, strict=True) if duo]
+    sounds = [clip.sound for clip, _ in spoken]
+    if others:
+        sounds = [*sounds[1:], *sounds[:1]]
+    return tuple(choir.match(sound, who) for sound, (_, (choir, who)) in zip(sounds, spoken, strict=True))
 
 
 def in_all_glosses(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, tuple[float, ...]]:
@@ -195,6 +211,7 @@ def in_opposite_manners(
             "delivered": tuple(
                 sung[w // CHOIR].match(clip.sound, w % CHOIR) for clip, w in zip(clips, voices, strict=True)
             ),
+            "speakers": tuple(who),
         }
         for name, (clips, voices) in arms.items()
     }

@@ -21,7 +21,7 @@ from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, as_read, cast,
 from horsekit.metrics.output import BAD, GOOD, aligned, save_json, tabled
 from horsekit.metrics.reader import SIZE, Reading, trained
 from horsekit.metrics.statistics import Interval, bootstrap
-from horsekit.metrics.texture import texture_of
+from horsekit.metrics.texture import REACH, Texture, texture_of
 from horsekit.pipeline import Pipeline
 from horsekit.request import Request
 from horsekit.stage import PARAMETERS, Character, Script, portrait
@@ -242,7 +242,7 @@ def _trials(
             "others": _error_to(embed(other)),
             "toward": _way(as_read(embed(other)), who, everywhere),
             "camera": lambda clip, _, move=script.camera: float(camera_score(camera_of(clip), move).right),
-            "width": lambda clip, _, other=other: texture_of(clip, other, camera_of(clip)).width or 0.0,
+            "width": lambda clip, _, other=other: _width(texture_of(clip, other, camera_of(clip))),
         }
         asked = script.prompt(seed, always=("camera",))
         yield Trial(Request(asked, [theirs], seed=seed + k), figures)
@@ -269,7 +269,13 @@ def _error_to(who: Tensor) -> Callable[[Clip, Reading], float]:
 
 
 def _distance_to(who: Tensor) -> Callable[[Clip, Reading], float]:
-    return lambda _, r: distances(r.character.mean(0), who[None]).item() if _seen(r) else CHANCE
+    """How far whoever is seen is from somebody; where nobody is, the worst: a ruined picture keeps nobody away."""
+    return lambda _, r: distances(r.character.mean(0), who[None]).item() if _seen(r) else 0.0
+
+
+def _width(texture: Texture) -> float:
+    """Of outlines, in pixels: those that cannot be followed count as wide as they could be read."""
+    return 2 * REACH if texture.width is None else texture.width
 
 
 def _appears(crowd: Tensor) -> Callable[[Clip, Reading], float]:

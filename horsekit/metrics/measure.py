@@ -18,7 +18,7 @@ from horsekit.metrics.delivery import Contrast
 from horsekit.metrics.identity import CHANCE, LEAST_FACES, Crowd, Identity, identity_of
 from horsekit.metrics.light import LightScore, light_of, light_score, specular_ratio
 from horsekit.metrics.reader import Reading, trained
-from horsekit.metrics.statistics import Interval, bootstrap, middle, spearman
+from horsekit.metrics.statistics import Interval, bootstrap, means_of, middle, spearman
 from horsekit.metrics.sync import REACH, MouthTrace, Sync, timing
 from horsekit.metrics.texture import Texture, texture_of
 from horsekit.metrics.voice import Choir, VoiceMatch
@@ -111,7 +111,9 @@ FIGURES = (
     Figure("abs_offset", "sync: mean |offset|, timed clips", "ms", "{:.0f}", "≤ 20"),
     Figure("abs_offset_all", "sync: mean |offset|, untimed as 400", "ms", "{:.0f}", "≤ 20"),
     Figure("p95_offset", "sync: p95 |offset|, untimed as 400", "ms", "{:.0f}", "≤ 60"),
-    Figure("slope", "sync: median slope", "ms/s", "{:+.1f}", "≤ 2 either way"),
+    Figure(
+        "slope", "sync: median slope, of which clips of 1.3 s show half", "ms/s", "{:+.1f}", "≤ 2 either way"
+    ),
     Figure("jitter", "sync: median jitter", "ms", "{:.0f}"),
     Figure("peak", "sync: correlation of mouth and sound", "", "{:.2f}"),
     Figure("closures", "sync: lips shut where /p b m/ is heard", "%", "{:.0f}", "as the renderer"),
@@ -133,6 +135,7 @@ FIGURES = (
     Figure("light_stops", "light: median key-to-fill error", "stops", "{:.2f}"),
     Figure("light_colour", "light: median colour shift", "Δu′v′", "{:.3f}"),
     Figure("gloss", "texture: rank of shine by gloss asked for", "ρ", "{:.2f}", "≥ 0.8"),
+    Figure("outlined", "texture: clips whose outlines can be followed", "%", "{:.0f}", "100"),
     Figure("edge", "texture: jaggedness of outlines", "px", "{:.2f}", "≤ 0.15"),
     Figure("edge_width", "texture: their width, 10 to 90 %", "px", "{:.1f}"),
     Figure("grid", "texture: energy at the patches' borders", "×", "{:.2f}", "1"),
@@ -140,7 +143,7 @@ FIGURES = (
     Figure("copied", "copying: the reference's light over the one asked for", "", "{:+.2f}", "≤ 0"),
     Figure("binding", "two characters: each on its side", "%", "{:.0f}", "≥ 85"),
     Figure("leakage", "two characters: mean leakage, unusable as 0.5", "", "{:.2f}", "≤ 0.15"),
-    Figure("astray", "two characters: the same towards bystanders, not in the shot", "", "{:.2f}", "0"),
+    Figure("astray", "two characters: the same towards bystanders, unusable as 0.5", "", "{:.2f}", "0"),
     Figure("duet", "two characters: the speaker's voice, not the other's", "%", "{:.0f}", "≥ 80"),
 )
 
@@ -151,7 +154,8 @@ class Arm:
 
     duets: in each of the pairs with speech, whether the speaker's voice is heard and not the other's; glosses: the
     rank correlation of shine and gloss in each scene that was made matte, normal and oily; contrasts: whether lines
-    that were asked for in opposite manners are heard in them, and delivered: whether in those clips the voice is right.
+    that were asked for in opposite manners are heard in them, and delivered: whether in those clips the voice is right;
+    speakers: whose each of those is.
     """
 
     clips: tuple[Measures, ...]
@@ -160,6 +164,7 @@ class Arm:
     glosses: tuple[float, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     delivered: tuple[VoiceMatch, ...] = ()
+    speakers: tuple[int, ...] = ()
 
     def figures(self) -> dict[str, Interval | None]:
         """The value and 95% interval of each of FIGURES, None where no clip has one.
@@ -190,7 +195,7 @@ class Arm:
             "shapes": bootstrap([100.0 * s.shapes for s in said]),
             "words": bootstrap(_known(m.words for m in self.clips)),
             "voice": bootstrap([100.0 * v.found for v in _known(m.voice for m in self.clips)]),
-            "voice_delivered": bootstrap([100.0 * v.found for v in self.delivered]),
+            "voice_delivered": bootstrap(means_of([100.0 * v.found for v in self.delivered], self.speakers)),
             **{
                 pair[0]: bootstrap([100.0 * c.right for c in self.contrasts if c.opposites == pair])
                 for pair in OPPOSITES
@@ -202,7 +207,13 @@ class Arm:
             "binding": bootstrap([100.0 * pair.right for pair in self.pairs]),
             "duet": bootstrap([100.0 * voice.found for voice in self.duets]),
             "leakage": bootstrap([0.5 if p.leakage is None else sum(p.leakage) / 2 for p in self.pairs]),
-            "astray": bootstrap(_known(p.astray for p in self.pairs)),
+            "astray": bootstrap(
+                [
+                    0.5 if p.astray is None else p.astray
+                    for p in self.pairs
+                    if p.reason or p.astray is not None
+                ]
+            ),
         }
 
     def _camera(self) -> dict[str, Interval | None]:
@@ -232,6 +243,7 @@ class Arm:
     def _texture(self) -> dict[str, Interval | None]:
         seen = [m.texture for m in self.clips if m.texture is not None]
         return {
+            "outlined": bootstrap([100.0 * (t.edge is not None) for t in seen]),
             "edge": bootstrap(_known(t.edge for t in seen)),
             "edge_width": bootstrap(_known(t.width for t in seen)),
             "grid": bootstrap(_known(t.grid for t in seen)),

@@ -62,6 +62,9 @@ class Report:
                     "glosses": list(arm.glosses),
                     "pairs": [asdict(pair) for pair in arm.pairs],
                     "duets": [asdict(duet) for duet in arm.duets],
+                    "contrasts": [asdict(contrast) for contrast in arm.contrasts],
+                    "delivered": [asdict(voice) for voice in arm.delivered],
+                    "speakers": list(arm.speakers),
                 }
                 for name, arm in self.arms.items()
             },

@@ -5,6 +5,7 @@ N observations, C clips.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -56,6 +57,14 @@ def spearman(first: Tensor, second: Tensor) -> float:
 def _ranks(values: Tensor) -> Tensor:
     below = (values[:, None] > values[None]).double().sum(1)
     return below + ((values[:, None] == values[None]).double().sum(1) - 1) / 2
+
+
+def means_of(values: Sequence[float], groups: Sequence[int]) -> list[float]:
+    """The mean of each group's values: what one speaker says several times is one observation."""
+    return [
+        fmean(value for value, group in zip(values, groups, strict=True) if group == one)
+        for one in sorted(set(groups))
+    ]
 
 
 def bootstrap(

@@ -16,6 +16,7 @@ from horsekit.metrics.statistics import median, theil_sen
 HOP = 0.005  # seconds between points of the envelope and of the search
 BLOCK = 0.020  # seconds under one root mean square
 REACH = 0.400  # the largest offset looked for, in seconds
+WINDOW_REACH = 0.150  # to either side of the clip's own offset
 WINDOW, WINDOW_HOP = 2.0, 0.5  # seconds, for the slope; both less where a clip is short
 LEAST_WINDOWS = 7
 LEAST_PEAK = 0.5
@@ -164,8 +165,9 @@ def _over_time(trace: Tensor, loudness: Tensor, whole: Alignment, seconds: float
     found, discarded = [], 0
     for k in range(int((len(trace) - size) * HOP / hop + 1e-6) + 1):
         start = round(k * hop / HOP)
-        one = align(trace[start : start + size], loudness, start, centre, reach=0.15)
-        if one.peak < LEAST_PEAK:
+        one = align(trace[start : start + size], loudness, start, centre, WINDOW_REACH)
+        # where it rises to the end of the reach there is no peak
+        if one.peak < LEAST_PEAK or abs(one.offset - centre * HOP) > WINDOW_REACH - HOP:
             discarded += 1
         else:
             found.append((start * HOP + window / 2, 1000 * one.offset - BIAS))

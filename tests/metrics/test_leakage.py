@@ -60,6 +60,21 @@ def test_a_character_that_is_put_everywhere_is_found_out(found):
     assert rows["copied"][0] == pytest.approx(1, abs=0.01)
 
 
+class Greying(Show):
+    """With the adapter, it shows nobody."""
+
+    def generate_many(self, requests, steps=None):
+        grey = held(Picture(torch.full((64, 64, 3), 128, dtype=torch.uint8)))
+        return [grey for _ in requests] if self.adapter else super().generate_many(requests, steps)
+
+
+def test_an_adapter_that_ruins_every_picture_is_in_nothing_better():
+    found = panel(Greying(), "grey.safetensors", FENNEL, clips=6)
+    better = {row.key: row.better for row in found.rows}
+    assert not [key for key, value in better.items() if value and key not in ("copied",)]
+    assert better["own"] is False and better["others"] is False and better["width"] is False
+
+
 def test_the_table_marks_what_changed_and_the_file_holds_every_clip(found, tmp_path):
     table = found.table()
     toward = next(line for line in table.splitlines() if line.startswith("others: way towards"))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from horsekit.metrics import bootstrap, theil_sen
-from horsekit.metrics.statistics import spearman
+from horsekit.metrics.statistics import means_of, spearman
 
 
 @settings(max_examples=20, deadline=None)
@@ -42,3 +42,10 @@ def test_rank_correlation_knows_order_alone():
     assert spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 3.0, 2.0])) == pytest.approx(0.5)
     assert spearman(torch.tensor([1.0, 2.0, 2.0]), torch.tensor([1.0, 2.0, 2.0])) == pytest.approx(1), "ties"
     assert spearman(values, torch.ones(4)) == 0
+
+
+def test_what_one_speaker_says_several_times_is_one_observation():
+    assert means_of([1.0, 0.0, 1.0, 1.0], [7, 3, 7, 3]) == [0.5, 1.0]
+    values, who = [100.0, 100.0, 0.0, 0.0] * 10, [0, 0, 1, 1] * 10
+    alone, grouped = bootstrap(values), bootstrap(means_of(values, who))
+    assert grouped.value == alone.value and grouped.high - grouped.low > 2 * (alone.high - alone.low)
