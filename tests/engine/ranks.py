@@ -30,7 +30,8 @@ def outcome(result: RunResult) -> dict:
 
 
 def of_this_rank(config: TrainConfig, recipe: Recipe | None = None) -> Batches:
-    batches = tiny_run.batches(config, dist.get_rank(), dist.get_world_size())
+    place = launch()
+    batches = tiny_run.batches(config, place.rank, place.world)
     return batches if recipe is None else replace(batches, recipe=recipe)
 
 
