@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -45,7 +44,7 @@ def save_checkpoint(
     ema: Ema,
     progress: Progress,
     config: TrainConfig,
-    characters: Mapping[str, str] = MappingProxyType({}),
+    characters: Mapping[str, str],
 ) -> Path:
     """Write the state after a step into `folder`/step-...; every process calls this.
 
@@ -89,7 +88,7 @@ def load_checkpoint(
     engine: Any,
     ema: Ema,
     config: TrainConfig,
-    characters: Mapping[str, str] = MappingProxyType({}),
+    characters: Mapping[str, str],
 ) -> Progress:
     """Go on from the latest state in `folder`; a fresh start when there is none.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from horsekit.engine.checkpoint import Progress
 from horsekit.engine.config import TrainConfig
@@ -18,7 +17,7 @@ def export_weights(
     folder: Path,
     config: TrainConfig,
     progress: Progress,
-    characters: Mapping[str, str] = MappingProxyType({}),
+    characters: Mapping[str, str],
 ) -> None:
     """Write a folder that load_transformer reads, or for LoRA an adapter file in it, which names its characters."""
     if config.mode != "lora":

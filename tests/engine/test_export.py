@@ -4,7 +4,7 @@ import pytest
 from safetensors import safe_open
 
 from horsekit.character import BrandCharacter
-from horsekit.engine.checkpoint import Progress
+from horsekit.engine.checkpoint import Progress, characters_of
 from horsekit.engine.config import load_config
 from horsekit.engine.export import export_weights
 from tests.engine import tiny_run
@@ -19,7 +19,7 @@ def test_an_adapter_of_a_character_carries_its_card(tmp_path):
 
     def about(*settings: str) -> dict[str, str]:
         config = load_config("configs/train/brand-lora.yaml", settings)
-        export_weights(model, tmp_path, config, Progress(step=3, samples=24))
+        export_weights(model, tmp_path, config, Progress(step=3, samples=24), characters_of(config))
         with safe_open(tmp_path / "adapter.safetensors", framework="pt") as stored:
             return stored.metadata()
 
