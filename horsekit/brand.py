@@ -48,16 +48,20 @@ def finetune(
     if (Path(model) / CARD).is_file():  # a folder, and no name of what ships
         model = str(Path(model).resolve())
     settings = (
-        f"model={json.dumps(model)}",
-        f"tokenizers={json.dumps(model)}",
-        f"data.characters={json.dumps(folders)}",
+        f"model={_yaml(model)}",
+        f"tokenizers={_yaml(model)}",
+        f"data.characters={_yaml(folders)}",
         f"data.size={pipeline.settings.size[0]}",
         f"max_minutes={minutes}",
-        f"out={json.dumps(str(Path(out).resolve()))}",
+        f"out={_yaml(str(Path(out).resolve()))}",
         "resume=never",
         f"preview_every={PREVIEW_EVERY}",
     )
     return jobs.start(config, [*settings, *overrides])
+
+
+def _yaml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> None:
@@ -76,17 +80,16 @@ def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> No
                 f"with training/train.py {CONFIG}, and measure them with horsekit.metrics.networks"
             ) from error
         beside = [other for other in brands if other is not brand]
-        for request in [
-            *requests_for(brand, len(brand.prompts_for(Request.seconds))),
-            *regression_requests(brand, beside),
-        ]:
-            try:
+        asked = f"{brand.name}:"
+        try:
+            count = len(brand.prompts_for(Request.seconds))
+            for request in [*requests_for(brand, count), *regression_requests(brand, beside)]:
+                asked = f"{brand.name} is to be shown by {request.prompt!r}, but"
                 pipeline.check(request)
-            except ValueError as error:
-                raise ValueError(
-                    f"{brand.name} is to be shown by {request.prompt!r}, but {error}. Its prompts are those of "
-                    f"{HELD_OUT}/{METADATA} and the card's regression_prompts"
-                ) from error
+        except ValueError as error:
+            raise ValueError(
+                f"{asked} {error}. Its prompts are those of {HELD_OUT}/{METADATA} and the card's regression_prompts"
+            ) from error
 
 
 def requests_for(brand: BrandCharacter, count: int) -> list[Request]:

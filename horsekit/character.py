@@ -26,7 +26,7 @@ from torch import Tensor
 from horsekit import clock
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture
-from horsekit.prompt import Prompt, mentions, timed_lines
+from horsekit.prompt import Prompt, mentions, normalised, timed_lines
 
 CARD = "card.yaml"
 METADATA = "metadata.jsonl"
@@ -107,9 +107,10 @@ class CharacterClip:
     def prompts_until(self, seconds: float) -> tuple[str, ...]:
         """Its prompts, as many wordings, less what they time later than a clip of so many seconds shows."""
         end = clock.duration(clock.frame_count(seconds))
+        cut = [excerpt(p, 0.0, end) if _last_time(p) > end else p for p in self.prompts]
         return tuple(
-            excerpt(prompt, 0.0, end) if _last_time(prompt) > end else prompt for prompt in self.prompts
-        )
+            p for p in cut if _last_time(p) <= end
+        )  # of one that is but a later line nothing is left
 
     def open(self) -> Clip | Picture:
         """What is in the file. Errors: MediaError for one that cannot be read."""
@@ -203,6 +204,7 @@ class BrandCharacter:
 
 def _last_time(prompt: str) -> float:
     """The last second that a prompt names."""
+    prompt = normalised(prompt)
     ends = [line.end for line in timed_lines(prompt)]
     return max([0.0, *ends, *(shot.end for shot in Prompt.parse(prompt).shots if shot.end is not None)])
 

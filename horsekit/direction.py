@@ -23,6 +23,11 @@ _NOWHERE = re.compile(
     r"\bfrom (?:nowhere|no (?:where|side|direction|source|place))\b",
     re.IGNORECASE,
 )
+_IN_SINGLE = re.compile(
+    r"\b(?:say|says|said|saying|asks?|asked|answers?|adds?|whispers?|shouts?|calls?|cries|replies|sings?|mutters?)\b"
+    r"(?:[^.!?:：]{0,60}[:：]\s*|,?\s+)(?P<words>['‘](?:[^'’]|['’]\w)+['’])(?!\w)",
+    re.IGNORECASE,
+)
 _CONTRAST = re.compile(r"\b(?:low|high) contrast\b", re.IGNORECASE)
 _LANGUAGES = (
     "Afrikaans|Albanian|Amharic|Arabic|Armenian|Azerbaijani|Basque|Bengali|Bosnian|Bulgarian|Burmese|Cantonese|Catalan"
@@ -44,10 +49,14 @@ def check_directions(text: str, seconds: float, languages: Collection[str] = ())
     """Refuse a prompt that no clip of that length can follow.
 
     languages: those that the model speaks, by their English names; none given: any.
-    Errors: PromptError for a shot whose camera is sent two ways at once, or stands still and moves, whose light comes
-    from nowhere or has two contrasts, for a line in two opposite manners or a language without a voice, and for one
-    that nobody can say in the time there is; it names them and the remedy.
+    Errors: PromptError for a line in single quotation marks, for a shot whose camera is sent two ways at once, or
+    stands still and moves, whose light comes from nowhere or has two contrasts, for a line in two opposite manners or a
+    language without a voice, and for one that nobody can say in the time there is; it names them and the remedy.
     """
+    if single := _IN_SINGLE.search(unquoted(text)):
+        raise PromptError(
+            f"what is said stands in single quotation marks, {single['words'][:40]}; put the words into double ones"
+        )
     for shot in Prompt.parse(text).shots:
         _check_camera(shot)
         _check_light(shot)

@@ -52,8 +52,13 @@ def normalised(text: str) -> str:
     What has a number that no reference can have stays as it is; see mentions. What stands in the quotation marks of
     another language („…“, «…», 『…』) is put into plain ones.
     """
-    text = _MARKED.sub(lambda m: m[0] if m.lastgroup is None else f'"{m[m.lastgroup].strip()}"', text)
+    while (plain := _MARKED.sub(_in_plain_marks, text)) != text:  # marks that stood within marks
+        text = plain
     return _MENTION.sub(lambda m: f"[Image {n}]" if _there(n := _number(m)) else m.group(0), text)
+
+
+def _in_plain_marks(quote: re.Match) -> str:
+    return quote[0] if quote.lastgroup is None else f'"{quote[quote.lastgroup].strip()}"'
 
 
 def mentions(text: str) -> set[int]:
@@ -79,17 +84,14 @@ def checked(text: str, references: int | None = None) -> str:
     """
     if not isinstance(text, str):
         raise PromptError(f"a prompt is text, got {type(text).__name__}; pass a str")
-    text = normalised(text.strip())
+    text = text.strip()
+    text = text if len(text) > 2 * MAX_CHARACTERS else normalised(text)
     if not text:
         raise PromptError("the prompt is empty; write what is seen and heard, for example: a man waves")
     if len(text) > MAX_CHARACTERS:
         raise PromptError(
             f"the prompt has {len(text):,} characters, {MAX_CHARACTERS:,} is the most; "
             f"shorten it by {len(text) - MAX_CHARACTERS:,} or split it over several clips"
-        )
-    if single := _SINGLE.search(text):
-        raise PromptError(
-            f"what is said stands in single quotation marks ({single['words'][:40]}); put the words into double ones"
         )
     mentioned = mentions(text)
     if references is not None and (missing := {n for n in mentioned if n > references}):
@@ -254,11 +256,8 @@ _LABEL = re.compile(rf"^\s*(?P<name>{'|'.join(LAYERS)})\s*[:：]\s*", re.IGNOREC
 _QUOTE = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」")
 _WITHIN = r"[^„“”«»『』\"]+"
 _MARKED = re.compile(
-    rf"{_QUOTE.pattern}|„(?P<german>{_WITHIN})[“”]|”(?P<swedish>{_WITHIN})”|“(?P<bent>{_WITHIN})“"
+    rf"{_QUOTE.pattern}|„(?P<german>{_WITHIN})[“”]|(?<!\d)”(?P<swedish>{_WITHIN})”|“(?P<bent>{_WITHIN})“"
     rf"|«(?P<french>{_WITHIN})»|»(?P<danish>{_WITHIN})«|『(?P<japanese>{_WITHIN})』"
-)
-_SINGLE = re.compile(
-    rf"(?:{_SAYING.pattern})[^.!?\"“「]{{0,60}}[:：,]\s*(?P<words>['‘][^'’]+['’])(?!\w)", re.IGNORECASE
 )
 _READ = re.compile(  # words that are read, not heard
     r"\b(?:(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)"
@@ -277,15 +276,16 @@ _SENTENCE_END = re.compile(
 _CUES = {
     "dialogue": r"[\"“「]|\b(says?|silent|nobody|no one|not (speak|a word)|closed|shut"
     r"|no (speech|dialogue|voice))\b",
-    "camera": r"\b(camera|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|panning|tilts?|tilting"
-    r"|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?|zooms?|zooming"
-    r"|cranes?|booms?|tightens?|widens?)\b"
+    "camera": r"\b(camera|filmed|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|panning"
+    r"|tilts?|tilting|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?"
+    r"|zooms?|zooming|cranes?|booms?|tightens?|widens?)\b"
     # what smoke that rises and she who looks up do as well: of the camera where nobody else is named before it
-    r"|^(?:[a-z]+ly,? |then |and |we )*(slides?|glides?|arcs?|circles?|swings?|swivels?|rises?|rising|lifts?|climbs?"
-    r"|sinks?|lowers?|descen(d|ds|t)|travels?|moves? (closer|away|round|sideways)"
+    r"|^(?:[a-z]+ly,? |then,? |next,? |and |we )*(slides?|glides?|arcs?|circles?|swings?|swivels?|rises?|rising"
+    r"|lifts?|climbs?|sinks?|lowers?|descen(d|ds|t)|travels?|moves? (closer|away|round|sideways)"
     r"|(come|look|tip|turn|stay|stand|hold|remain)s?"
     r" (up|down|upward|downward|left|right|fixed|put|still|nearer|in place))\b"
-    r"|^an? ([a-z-]+ ){0,3}(slide|glide|arc|circle|swing|rise|lift|climb|descent|turn|look|move (closer|away))\b",
+    r"|^(?:an? ([a-z-]+ ){0,3}|(?:(?:very|slow|quick|fast|swift|smooth|steady|gentle|calm|slight|wide) )+)"
+    r"(slide|glide|arc|circle|swing|rise|lift|climb|descent|turn|look|move (closer|away))\b",
     "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|moonlight|backlit|rim|key|beam|rays|lamp\w*"
     r"|illumin\w*|contrast|skin|gloss\w*|matte|oily|sheen|shin[ey]\w*)\b",
     "sound": r"\b(sound\w*|hear\w*|audi(o|ble)|microphone|listen|ambien\w*|noise|hum\w*|murmur\w*"
@@ -299,9 +299,6 @@ _CUES = {
     r"|listens?|moves?|walks?|runs?|waves?|leans?|stays?|stands? (still|by)|keeps?|still|waits?|waiting"
     r"|rests?|idles?)\b",
 }
-_SOMEBODY = re.compile(
-    r"\W*(?:then |and )?(?:he|she|they|his|her|their|both|everybody|everyone)\b", re.IGNORECASE
-)
 _OF_A_SUBJECT = ("dialogue", "action")  # what else a sentence that names a subject can be
 
 
@@ -309,10 +306,7 @@ def layer_of(sentence: str) -> str:
     """The layer that a sentence most likely belongs to, from its cue words."""
     sentence = _READ.sub("", sentence)
     names_subject = _MENTION.search(sentence) or re.search(r"\bcharacters?\b", sentence, re.IGNORECASE)
-    somebody = _SOMEBODY.match(sentence)
-    for layer in (
-        _OF_A_SUBJECT if names_subject else [cue for cue in _CUES if not (somebody and cue == "camera")]
-    ):
+    for layer in _OF_A_SUBJECT if names_subject else _CUES:
         if re.search(_CUES[layer], sentence, re.IGNORECASE):
             return layer
     return "subject"

@@ -98,7 +98,11 @@ _BEFORE = {
 }
 
 # "does not pan left or right", "no zoom in or out": what is not to be
-_DENIED = re.compile(r"\b(?:no|not|never|without|nor|\w+n['’]t)\b(?:(?!\bbut\b)[^.;,!?])*", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:no|not(?! only)|never|without|nor|\w+n['’]t)\b"
+    r"(?:(?!\b(?:but|and|the (?:camera|view|lens|shot))\b)[^.;:,!?–—])*",
+    re.IGNORECASE,
+)
 
 MOVES = (
     *((kind, way) for kind, (_, ways) in _MOVES.items() for way in ways),

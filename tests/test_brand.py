@@ -50,7 +50,7 @@ def test_what_could_not_be_measured_is_told_before_the_training(tiny_pipeline_fo
 def test_a_folder_with_commas_and_a_model_of_ones_own_reach_the_training(
     tiny_pipeline_folder, tmp_path, monkeypatch
 ):
-    folder = tmp_path / "Fennel, the fox: [v2] #1"
+    folder = tmp_path / "Fennel, the fox 🦊: [v2] #1"
     shutil.copytree("data/characters/fennel", folder)
     monkeypatch.chdir(tiny_pipeline_folder.parent)
     pipeline = Pipeline.from_pretrained(tiny_pipeline_folder.name)

@@ -47,6 +47,35 @@ def test_what_can_be_filmed_is_not_refused(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "[Image 1] says: 'hello there'.",
+        "She says: 'I don't know'.",
+        "He whispers ‘hello’.",
+        "She says 'hello' softly.",
+    ],
+)
+def test_a_line_in_single_marks_is_refused(text):
+    with pytest.raises(PromptError, match=r"single quotation marks, ['‘].*double ones"):
+        check_directions(text, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "She says: \"it's Tom's and Ann's\".",
+        "The dogs' owner says it's 'fine' in a '90s style.",
+        "She says: \"He told me, 'never again'.\"",
+        "She says: “I told you, ‘stop’ now”.",
+        "A sign reads: 'OPEN'.",
+        "The line of dogs, '90s style, the owners' toys.",
+    ],
+)
+def test_an_apostrophe_is_no_mark(text):
+    check_directions(text, 3)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("A fox waves. Light from nowhere.", "somewhere .*left, right, front or back"),

@@ -392,6 +392,8 @@ def test_nobody_changes_the_adapters_of_a_clip_that_is_being_made(
         if progress.index == 0:
             threads.append(threading.Thread(target=pipeline.adapt, args=(adapter,)))
             threads[0].start()
+            threads[0].join(0.5)
+            assert threads[0].is_alive(), "it waits for the clip"
 
     clip = pipeline.generate("[Image 1] waves.", [picture], seconds=0.16, steps=3, callback=meddle)
     threads[0].join()

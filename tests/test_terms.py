@@ -28,6 +28,10 @@ from horsekit.terms import TERMS, camera_moves, terms
         ("He pushes the door.", set()),
         ("The camera does not pan left but tilts up.", {("tilt", "up")}),
         ("No zoom in or out, the camera dollies in.", {("dolly", "in")}),
+        ("No cuts: the camera pans left.", {("pan", "left")}),
+        ("Without haste the camera glides left.", {("truck", "left")}),
+        ("Not only does the camera pan left, it tilts up.", {("pan", "left"), ("tilt", "up")}),
+        ("The camera does not pan left and slowly tilts up.", {("tilt", "up")}),
     ],
 )
 def test_camera_moves_are_read_from_words(text, moves):
@@ -47,6 +51,11 @@ def test_terms_are_read_from_the_layers_they_belong_to():
         ("They turn left.", ()),
         ("[Image 1] smiles. A balloon rises.", ()),
         ("Slowly rises above the crowd.", ("crane up", "slow")),
+        ("Filmed as a slow lift.", ("crane up", "slow")),
+        ("Slow rise.", ("crane up", "slow")),
+        ("Smooth slide left.", ("truck left",)),
+        ("He turns to us as the camera pushes in.", ("dolly in",)),
+        ("They are filmed with a handheld camera.", ("handheld",)),
         ("Then we look left.", ("pan left",)),
         ("A gentle descent.", ("crane down", "slow")),
         ("She is lit from the left by warm light.", ("light from the left", "warm")),

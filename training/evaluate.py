@@ -167,6 +167,8 @@ def heard(
     """Whether each clip of two with a line is in the speaker's voice; others: the next pair's."""
     spoken = [(clip, duo) for clip, duo in zip(clips, duos, strict=True) if duo]
     sounds = [clip.sound for clip, _ in spoken]
+    if others and len(spoken) < 2:
+        return ()
     if others:
         sounds = [*sounds[1:], *sounds[:1]]
     return tuple(choir.match(sound, who) for sound, (_, (choir, who)) in zip(sounds, spoken, strict=True))

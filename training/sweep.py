@@ -84,7 +84,11 @@ OF_CLIPS = {
 OF_PAIRS = {
     "binding": Figure("two: each on its side [%]", lambda p: percent(p.right)),
     "leakage": Figure("two: leakage", lambda p: 0.5 if p.leakage is None else sum(p.leakage) / 2, digits=3),
-    "astray": Figure("two: the same towards others, not in the shot", lambda p: p.astray, digits=3),
+    "astray": Figure(
+        "two: the same towards others, not in the shot",
+        lambda p: 0.5 if p.astray is None else p.astray,
+        digits=3,
+    ),
 }
 
 

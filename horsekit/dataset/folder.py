@@ -24,7 +24,7 @@ from horsekit.character import CharacterClip, read_clips
 from horsekit.dataset.sample import LatentSample
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture, Sound, replacing
-from horsekit.prompt import mentions, without_layers
+from horsekit.prompt import mentions, normalised, without_layers
 from horsekit.sequence import MAX_VOICE
 from horsekit.tokenizers import Tokenizers, voice_sample
 
@@ -192,6 +192,7 @@ def encode_folder(
     voices = {} if voice is None else {1: cache.voice(voice)}
     samples, silent = [], []
     for entry in tqdm(entries, desc="encoding", unit="file"):
+        entry = replace(entry, prompts=tuple(map(normalised, entry.prompts)))
         references = known.get(entry.look, known[None])
         pieces = encode_entry(entry, references, cache)
         samples += [replace(piece, voices=voices if piece.audio is not None else {}) for piece in pieces]

@@ -61,7 +61,7 @@ class LatentDataset:
         if not shards:
             raise ValueError(
                 f"{folder} holds no cached latents; build them first, "
-                f"python -m horsekit.dataset.stage {folder} --clips 8192"
+                f"python -m horsekit.dataset.stage {folder} --clips N, with --stills, --twins or --split as is meant"
             )
         tables = [load_from_disk(str(path)) for path in shards]
         for path, table in zip(shards, tables, strict=True):

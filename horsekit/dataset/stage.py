@@ -87,7 +87,9 @@ def build(plan: StagePlan, workers: int | None = None) -> None:
         if shard_size(path) < wanted:
             shutil.rmtree(path, ignore_errors=True)
             missing.append(number)
-    workers = workers or os.cpu_count() or 1
+    if not missing:
+        return
+    workers = min(workers or os.cpu_count() or 1, len(missing))
     with get_context("spawn").Pool(workers) as pool, tqdm(total=len(missing) * SHARD, unit="clip") as bar:
         for _ in pool.imap_unordered(_build_shard, [(plan, k) for k in missing]):
             bar.update(SHARD)
@@ -114,6 +116,8 @@ def check_plan(
         wanted["twins"] = twins
     listing = folder / PLAN
     if not listing.is_file():
+        if split is None:
+            return  # nothing is there
         with replacing(listing) as draft:
             draft.write_text(json.dumps(wanted) + "\n")
         return

@@ -126,9 +126,9 @@ class TrainConfig(Section):
     same for single frames (null: as many). max_minutes: a time budget; the run ends, and the rate has fallen, when
     steps or minutes are used up, whichever is first. *_every: in steps, 0 for never. seed: of the order of the
     samples, their tasks and their noise; a run that goes on from another's weights wants another, or it begins with
-    the same samples again. precision: of the products; auto is bf16 where the device is faster with it. snapshots:
-    how many copies of the averaged weights are kept, evenly over the run, to choose from afterwards. zero: which
-    file of configs/deepspeed/ is used.
+    the same samples again. precision: of the products of float32 weights; auto is bf16 where the device is faster with
+    it. snapshots: how many copies of the averaged weights are kept, evenly over the run, to choose from afterwards.
+    zero: which file of configs/deepspeed/ is used.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")]

@@ -11,7 +11,7 @@ import psutil
 import torch
 import torch.distributed as dist
 
-# others wait at a barrier while the first renders a cache or writes weights; torch would give up after 10 minutes
+# others wait at a barrier while the first renders a cache or writes weights; torch would give up after 10 to 30 minutes
 PATIENCE = timedelta(days=1)
 SHARED_MEMORY_OP = "deepspeed_shm_comm"
 

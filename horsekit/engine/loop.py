@@ -193,9 +193,7 @@ class Run:
         clips = 0
         for part in range(config.accumulation):
             micro = step * config.accumulation + part
-            batch = self.batches.at(micro).to(self.place.device)
-            if config.zero and self.place.world > 1:
-                self._check_alike(batch)
+            batch = self._drawn(self.batches, micro)
             generator = step_generator(config.seed + NOISE_STREAM, self.place.rank, micro)
             losses = self.objective(self.engine, batch, generator)
             clips += len(batch.main.counts) * self.place.world
@@ -210,6 +208,13 @@ class Run:
         self.progress.samples += clips
         self.ema.update(self.progress.step)
         self.since_report.add(clips, float(norm), time.monotonic() - begun)
+
+    def _drawn(self, source: BatchSource, number: int) -> Batch:
+        """A batch where it is used."""
+        batch = source.at(number).to(self.place.device)
+        if self.config.zero and self.place.world > 1:
+            self._check_alike(batch)
+        return batch
 
     def _check_alike(self, batch: Batch) -> None:
         """All processes' batches use the same weights: ZeRO averages gradients in the order in which they come."""
@@ -272,9 +277,7 @@ class Run:
         with self.ema.applied(), torch.no_grad():
             for index in range(self.config.evaluate_batches):
                 generator = step_generator(self.config.seed + HELD_OUT_STREAM, self.place.rank, index)
-                meter.add(
-                    self.objective(self.engine, self.held_out.at(index).to(self.place.device), generator)
-                )
+                meter.add(self.objective(self.engine, self._drawn(self.held_out, index), generator))
             if self.config.zero == 3:  # or what stays gathered for the next step are averages
                 self.engine.empty_partition_cache()
         self.engine.train()
