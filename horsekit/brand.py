@@ -80,16 +80,15 @@ def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> No
                 f"with training/train.py {CONFIG}, and measure them with horsekit.metrics.networks"
             ) from error
         beside = [other for other in brands if other is not brand]
-        asked = f"{brand.name}:"
-        try:
-            count = len(brand.prompts_for(Request.seconds))
-            for request in [*requests_for(brand, count), *regression_requests(brand, beside)]:
-                asked = f"{brand.name} is to be shown by {request.prompt!r}, but"
+        count = len(brand.prompts_for(Request.seconds))
+        for request in [*requests_for(brand, count), *regression_requests(brand, beside)]:
+            try:
                 pipeline.check(request)
-        except ValueError as error:
-            raise ValueError(
-                f"{asked} {error}. Its prompts are those of {HELD_OUT}/{METADATA} and the card's regression_prompts"
-            ) from error
+            except ValueError as error:
+                raise ValueError(
+                    f"{brand.name} is to be shown by {request.prompt!r}, but {error}. Its prompts are those of "
+                    f"{HELD_OUT}/{METADATA} and the card's regression_prompts"
+                ) from error
 
 
 def requests_for(brand: BrandCharacter, count: int) -> list[Request]:

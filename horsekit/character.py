@@ -26,7 +26,7 @@ from torch import Tensor
 from horsekit import clock
 from horsekit.excerpt import excerpt
 from horsekit.media import Clip, Picture
-from horsekit.prompt import Prompt, mentions, normalised, timed_lines
+from horsekit.prompt import Prompt, PromptError, mentions, normalised, timed_lines
 
 CARD = "card.yaml"
 METADATA = "metadata.jsonl"
@@ -105,12 +105,16 @@ class CharacterClip:
         return self.path.suffix.lower() in PICTURES
 
     def prompts_until(self, seconds: float) -> tuple[str, ...]:
-        """Its prompts, as many wordings, less what they time later than a clip of so many seconds shows."""
+        """Its prompts, less what they time later than a clip of so many seconds shows, but for those that say no more.
+
+        Errors: PromptError naming the file, for a prompt that cannot be read.
+        """
         end = clock.duration(clock.frame_count(seconds))
-        cut = [excerpt(p, 0.0, end) if _last_time(p) > end else p for p in self.prompts]
-        return tuple(
-            p for p in cut if _last_time(p) <= end
-        )  # of one that is but a later line nothing is left
+        try:
+            cut = [excerpt(p, 0.0, end) if _last_time(p) > end else p for p in self.prompts]
+            return tuple(p for p in cut if _last_time(p) <= end)
+        except PromptError as error:
+            raise PromptError(f"{self.path.parent / METADATA}, {self.path.name}: {error}") from error
 
     def open(self) -> Clip | Picture:
         """What is in the file. Errors: MediaError for one that cannot be read."""
@@ -164,8 +168,8 @@ class BrandCharacter:
     def prompts_for(self, seconds: float) -> tuple[str, ...]:
         """What to ask for it by: its held-out clips' prompts, each clip's first wording before any second one.
 
-        What they time later than a clip of so many seconds shows is left out. Of a character without held-out clips
-        the card's regression prompts, but for those on others as well.
+        What they time later than a clip of so many seconds shows is left out. Of a character without such prompts the
+        card's regression prompts, but for those on others as well.
         """
         wordings = zip_longest(*(clip.prompts_until(seconds) for clip in self.kept_back))
         alone = tuple(prompt for prompt in self.card.regression_prompts if mentions(prompt) <= {1})

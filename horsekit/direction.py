@@ -6,7 +6,7 @@ from collections.abc import Collection
 from itertools import combinations, permutations
 
 from horsekit.dialogue import OPPOSITE_MANNERS, SIGNS
-from horsekit.prompt import Prompt, PromptError, Shot, quoted, timed_lines, unquoted
+from horsekit.prompt import SAYING, Prompt, PromptError, Shot, quoted, timed_lines, unquoted
 from horsekit.terms import OPPOSITE, camera_moves
 
 FASTEST, FASTEST_SIGNS = 40.0, 15.0  # letters and signs of CJK that the fastest voice can say in a second
@@ -23,9 +23,15 @@ _NOWHERE = re.compile(
     r"\bfrom (?:nowhere|no (?:where|side|direction|source|place))\b",
     re.IGNORECASE,
 )
+_SINGLE = r"\s*(?P<{0}>['‘](?!\d0s\b|em\b|til\b|tis\b|cause\b)(?:[^'’]|['’]\w)+['’])(?!\w)"
 _IN_SINGLE = re.compile(
-    r"\b(?:say|says|said|saying|asks?|asked|answers?|adds?|whispers?|shouts?|calls?|cries|replies|sings?|mutters?)\b"
-    r"(?:[^.!?:：]{0,60}[:：]\s*|,?\s+)(?P<words>['‘](?:[^'’]|['’]\w)+['’])(?!\w)",
+    rf"{SAYING.pattern}[^.!?:：\"“「\n]{{0,60}}[:：]{_SINGLE.format('after')}"
+    r"|\b(?:say|says|said|saying|asks?|asked|answers?|adds?|whispers?|shouts?|calls?|cries|replies|sings?|mutters?)\b"
+    rf"(?:\s+\w+ly)?,?{_SINGLE.format('beside')}",
+    re.IGNORECASE,
+)
+_READABLE = re.compile(
+    r"\b(?:reads?|reading|signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)\b",
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(r"\b(?:low|high) contrast\b", re.IGNORECASE)
@@ -53,10 +59,7 @@ def check_directions(text: str, seconds: float, languages: Collection[str] = ())
     stands still and moves, whose light comes from nowhere or has two contrasts, for a line in two opposite manners or a
     language without a voice, and for one that nobody can say in the time there is; it names them and the remedy.
     """
-    if single := _IN_SINGLE.search(unquoted(text)):
-        raise PromptError(
-            f"what is said stands in single quotation marks, {single['words'][:40]}; put the words into double ones"
-        )
+    _check_marks(unquoted(text))
     for shot in Prompt.parse(text).shots:
         _check_camera(shot)
         _check_light(shot)
@@ -66,6 +69,15 @@ def check_directions(text: str, seconds: float, languages: Collection[str] = ())
     known = {line.first: line.end - line.start for line in timed_lines(text)}
     for first, last in quoted(text):
         check_line(text[first:last], known.get(first, seconds))
+
+
+def _check_marks(text: str) -> None:
+    for found in _IN_SINGLE.finditer(text):
+        words, begun = found[found.lastgroup], re.split(r"[.!?\n]", text[: found.start()])[-1]
+        if not _READABLE.search(begun + found[0]):
+            raise PromptError(
+                f"what is said stands in single quotation marks, {words[:40]}; put the words into double ones"
+            )
 
 
 def _check_camera(shot: Shot) -> None:

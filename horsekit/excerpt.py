@@ -1,5 +1,7 @@
 """What a prompt says of a part of a clip: its shots, its sentences, and the words that are said in it."""
 
+import re
+
 from horsekit.prompt import Prompt, Shot, TimedLine, checked, sentences, timed_lines
 
 
@@ -23,11 +25,18 @@ def _said_between(shot: Shot, start: float, end: float) -> list[str]:
             pieces.append(sentence)
             continue
         here = [line for line in lines if line.start < end and line.end > start]
-        for line in reversed(here):
-            sentence = _cut(sentence, line, start, end)
+        for line in reversed(lines):
+            sentence = _cut(sentence, line, start, end) if line in here else _without(sentence, line)
         if here:
             pieces.append(sentence)
     return pieces
+
+
+def _without(sentence: str, line: TimedLine) -> str:
+    """The sentence less one of its lines, its time and what joined it to the others."""
+    behind = sentence[line.last :]
+    joined = re.sub(r"(?:\s*(?:,|\band\b|\bthen\b))*\s*$", "", sentence[: line.first - 1])
+    return joined + behind[behind.index(")") + 1 :]
 
 
 def _cut(sentence: str, line: TimedLine, start: float, end: float) -> str:

@@ -29,7 +29,7 @@ _MENTION = re.compile(
 )
 
 
-_SAYING = re.compile(
+SAYING = re.compile(
     r"\b(?:sa(?:y|ys|ying|id)|sp(?:eaks?|oken?|eaking)|t(?:ells?|old|elling)|repl(?:y|ies|ied)|cr(?:y|ies|ied)|sings?|words?"
     r"|line|voice|(?:utter|remark|ask|add|answer|whisper|shout|call|read|recite|pronounce|repeat|continue|mutter|exclaim|announce)"
     r"(?:s|ed|d|ing)?)\b",
@@ -52,9 +52,10 @@ def normalised(text: str) -> str:
     What has a number that no reference can have stays as it is; see mentions. What stands in the quotation marks of
     another language („…“, «…», 『…』) is put into plain ones.
     """
+    text = _MENTION.sub(lambda m: f"[Image {n}]" if _there(n := _number(m)) else m.group(0), text)
     while (plain := _MARKED.sub(_in_plain_marks, text)) != text:  # marks that stood within marks
         text = plain
-    return _MENTION.sub(lambda m: f"[Image {n}]" if _there(n := _number(m)) else m.group(0), text)
+    return text
 
 
 def _in_plain_marks(quote: re.Match) -> str:
@@ -143,7 +144,7 @@ def is_said(text: str, first: int) -> bool:
     if before.endswith((":", "：")):
         return True
     within = next((text[a:b] for a, b in _spans(text) if a < first <= b), "")
-    return bool(_SAYING.search(unquoted(within)))
+    return bool(SAYING.search(unquoted(within)))
 
 
 def unquoted(text: str) -> str:
@@ -276,7 +277,7 @@ _SENTENCE_END = re.compile(
 _CUES = {
     "dialogue": r"[\"“「]|\b(says?|silent|nobody|no one|not (speak|a word)|closed|shut"
     r"|no (speech|dialogue|voice))\b",
-    "camera": r"\b(camera|filmed|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|panning"
+    "camera": r"\b(camera|filmed as|shot|take|fram(e|ed|ing)|lens|view|tripod|close-up|hand-?held|pans?|panning"
     r"|tilts?|tilting|doll(y|ies)|push(es)?[ -]in|pulls?[ -](back|out)|draws? (in|back)|trucks?|track(ing)?|orbits?"
     r"|zooms?|zooming|cranes?|booms?|tightens?|widens?)\b"
     # what smoke that rises and she who looks up do as well: of the camera where nobody else is named before it
@@ -285,7 +286,8 @@ _CUES = {
     r"|(come|look|tip|turn|stay|stand|hold|remain)s?"
     r" (up|down|upward|downward|left|right|fixed|put|still|nearer|in place))\b"
     r"|^(?:an? ([a-z-]+ ){0,3}|(?:(?:very|slow|quick|fast|swift|smooth|steady|gentle|calm|slight|wide) )+)"
-    r"(slide|glide|arc|circle|swing|rise|lift|climb|descent|turn|look|move (closer|away))\b",
+    r"(slide|glide|arc|circle|swing(?! music)|rise|lift|climb|descent|turn|move (closer|away))\b"
+    r"|^an? ([a-z-]+ ){0,3}look\b",
     "light": r"\b(light\w*|lit|glow\w*|shad(e|ow)\w*|sun\w*|moonlight|backlit|rim|key|beam|rays|lamp\w*"
     r"|illumin\w*|contrast|skin|gloss\w*|matte|oily|sheen|shin[ey]\w*)\b",
     "sound": r"\b(sound\w*|hear\w*|audi(o|ble)|microphone|listen|ambien\w*|noise|hum\w*|murmur\w*"
@@ -299,6 +301,11 @@ _CUES = {
     r"|listens?|moves?|walks?|runs?|waves?|leans?|stays?|stands? (still|by)|keeps?|still|waits?|waiting"
     r"|rests?|idles?)\b",
 }
+# who looks up or pulls back is no camera, unless it is named beside
+_SOMEBODY = re.compile(
+    r"\W*(?:then |and )?(?:he|she|they|his|her|their|both|every(?:body|one))\b", re.IGNORECASE
+)
+_CAMERA_ITSELF = re.compile(r"\b(?:camera|lens|view|frame|shot|tripod|close-up|hand-?held)\b", re.IGNORECASE)
 _OF_A_SUBJECT = ("dialogue", "action")  # what else a sentence that names a subject can be
 
 
@@ -306,7 +313,10 @@ def layer_of(sentence: str) -> str:
     """The layer that a sentence most likely belongs to, from its cue words."""
     sentence = _READ.sub("", sentence)
     names_subject = _MENTION.search(sentence) or re.search(r"\bcharacters?\b", sentence, re.IGNORECASE)
+    acts = _SOMEBODY.match(sentence) and not _CAMERA_ITSELF.search(sentence)
     for layer in _OF_A_SUBJECT if names_subject else _CUES:
+        if acts and layer == "camera":
+            continue
         if re.search(_CUES[layer], sentence, re.IGNORECASE):
             return layer
     return "subject"

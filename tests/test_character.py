@@ -13,6 +13,7 @@ from PIL import Image
 from horsekit import stage
 from horsekit.character import BrandCharacter, CharacterError
 from horsekit.media import Clip, Sound
+from horsekit.prompt import PromptError
 
 TODAY = datetime.date(2026, 6, 1)
 
@@ -124,6 +125,14 @@ def test_what_a_held_out_clip_says_later_is_not_asked_of_a_shorter_one(folder):
     first, second, again = moss.prompts_for(0.96)
     assert "It waves." in first and '"Hello" (0.20-0.60 s)' in first and "late" not in first
     assert (second, again) == ("It waves.", "again")
+    line = json.dumps(
+        {"file_name": "0.mp4", "prompt": ['It says: "Far too late" (1.5-2.3 s).', 'It is "(" (3-2 s)']}
+    )
+    (folder / "held_out/metadata.jsonl").write_text(line.replace("(3-2 s)", "(2-3 s)"))
+    assert BrandCharacter.load(folder).prompts_for(0.96) == ("[Image 1] waves.",), "the card's"
+    (folder / "held_out/metadata.jsonl").write_text(line)
+    with pytest.raises(PromptError, match=r"metadata\.jsonl, 0\.mp4: .*ends? after it starts"):
+        BrandCharacter.load(folder).prompts_for(0.96)
 
 
 def test_a_listing_that_is_not_utf_8_is_named(folder):

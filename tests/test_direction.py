@@ -38,6 +38,10 @@ def test_a_camera_sent_two_ways_at_once_is_refused(text):
         "Static shot. [Image 1] waits. Smoke rises.",
         "The camera does not pan left or right.",
         "No camera movement, no zoom in or out.",
+        "Static shot. [Image 1] waits. She tilts her head down.",
+        "She looks up while the camera stays fixed.",
+        "Static camera, without panning left and tilting up.",
+        "Static shot without the camera panning left.",
         "Warm light from the left, low contrast, no hard shadows. A glow from behind.",
         "Hard key, deep shadows, soft fill from the right. A glowing butterfly appears from nowhere.",
     ],
@@ -51,7 +55,9 @@ def test_what_can_be_filmed_is_not_refused(text):
     [
         "[Image 1] says: 'hello there'.",
         "She says: 'I don't know'.",
-        "He whispers ‘hello’.",
+        "He whispers softly, ‘hello’.",
+        "In a soft voice: 'hello'.",
+        "[Image 1] exclaims: 'hello'.",
         "She says 'hello' softly.",
     ],
 )
@@ -68,6 +74,10 @@ def test_a_line_in_single_marks_is_refused(text):
         "She says: \"He told me, 'never again'.\"",
         "She says: “I told you, ‘stop’ now”.",
         "A sign reads: 'OPEN'.",
+        "A sign that says 'OPEN'.",
+        "She says \"hello\" beside a sign: 'OPEN'.",
+        "Dialogue: [Image 1] says \"hello\"\nSubject: 'Rex', a dog.",
+        "He sings '90s hits while the dogs' tails wag.",
         "The line of dogs, '90s style, the owners' toys.",
     ],
 )

@@ -44,3 +44,9 @@ def test_shots_take_their_turns():
     text = "[00:00-00:02] A fox waves.\n[00:02-00:04] A bear bows."
     assert excerpt(text, 0, 2) == "A fox waves." and excerpt(text, 2.5, 4) == "A bear bows."
     assert excerpt(text, 1, 3) == "A fox waves. A bear bows."
+
+
+def test_of_a_sentence_with_two_lines_the_later_one_is_left_out():
+    text = 'She says: "A" (0.2-0.6 s) and then "B" (1.5-2.0 s).'
+    assert excerpt(text, 0.0, 1.0) == 'She says: "A" (0.20-0.60 s).'
+    assert '"B" (0.50-1.00 s)' in excerpt(text, 1.0, 2.0) and '"A"' not in excerpt(text, 1.0, 2.0)

@@ -32,6 +32,9 @@ from horsekit.terms import TERMS, camera_moves, terms
         ("Without haste the camera glides left.", {("truck", "left")}),
         ("Not only does the camera pan left, it tilts up.", {("pan", "left"), ("tilt", "up")}),
         ("The camera does not pan left and slowly tilts up.", {("tilt", "up")}),
+        ("The camera does not pan left and tilt up.", set()),
+        ("At no point does the camera pan left.", set()),
+        ("Never let the camera zoom in.", set()),
     ],
 )
 def test_camera_moves_are_read_from_words(text, moves):
@@ -56,6 +59,12 @@ def test_terms_are_read_from_the_layers_they_belong_to():
         ("Smooth slide left.", ("truck left",)),
         ("He turns to us as the camera pushes in.", ("dolly in",)),
         ("They are filmed with a handheld camera.", ("handheld",)),
+        ("She pulls back the curtain.", ()),
+        (
+            "Filmed in warm light from the left, low contrast.",
+            ("light from the left", "warm", "low contrast"),
+        ),
+        ("Gentle swing music plays.", ()),
         ("Then we look left.", ("pan left",)),
         ("A gentle descent.", ("crane down", "slow")),
         ("She is lit from the left by warm light.", ("light from the left", "warm")),

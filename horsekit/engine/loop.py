@@ -212,7 +212,8 @@ class Run:
     def _drawn(self, source: BatchSource, number: int) -> Batch:
         """A batch where it is used."""
         batch = source.at(number).to(self.place.device)
-        if self.config.zero and self.place.world > 1:
+        learns = self.engine.training  # else nothing is averaged, and only ZeRO 3 gathers weights
+        if self.place.world > 1 and self.config.zero >= (1 if learns else 3):
             self._check_alike(batch)
         return batch
 
@@ -226,9 +227,9 @@ class Run:
         dist.all_reduce(bounds, dist.ReduceOp.MAX)
         if (bounds[: len(used)] != -bounds[len(used) :]).any():
             raise ValueError(
-                f"in step {self.progress.step} one process has sound, pictures or voices to learn from and another has "
-                f"none, which zero={self.config.zero} cannot average; set zero=0, a larger batch_size, or "
-                "data.recipe.reference_drop and voice_drop to 0"
+                f"in step {self.progress.step} one process has sound, pictures or voices and another has "
+                f"none, which zero={self.config.zero} cannot work with; set zero=0, a larger batch_size, or "
+                "recipe.reference_drop and recipe.voice_drop of data, prior and held_out to 0"
             )
 
     def _reaching(self, total: Tensor) -> Tensor:
