@@ -15,7 +15,7 @@ from horsekit.media import Picture, contact_sheet
 from horsekit.metrics.identity import point
 from horsekit.metrics.leakage import PICTURES
 from horsekit.pipeline import CARD, Pipeline
-from horsekit.prompt import mentions
+from horsekit.prompt import PromptError, mentions
 from horsekit.request import Request
 
 CONFIG = "configs/train/brand-lora.yaml"
@@ -80,8 +80,12 @@ def check_measurable(pipeline: Pipeline, brands: Sequence[BrandCharacter]) -> No
                 f"with training/train.py {CONFIG}, and measure them with horsekit.metrics.networks"
             ) from error
         beside = [other for other in brands if other is not brand]
-        count = len(brand.prompts_for(Request.seconds))
-        for request in [*requests_for(brand, count), *regression_requests(brand, beside)]:
+        try:
+            count = len(brand.prompts_for(Request.seconds))
+            asked = [*requests_for(brand, count), *regression_requests(brand, beside)]
+        except PromptError as error:
+            raise ValueError(f"{brand.name}: {error}; mend it in {brand.folder}") from error
+        for request in asked:
             try:
                 pipeline.check(request)
             except ValueError as error:

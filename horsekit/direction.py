@@ -25,13 +25,14 @@ _NOWHERE = re.compile(
 )
 _SINGLE = r"\s*(?P<{0}>['‘](?!\d0s\b|em\b|til\b|tis\b|cause\b)(?:[^'’]|['’]\w)+['’])(?!\w)"
 _IN_SINGLE = re.compile(
-    rf"{SAYING.pattern}[^.!?:：\"“「\n]{{0,60}}[:：]{_SINGLE.format('after')}"
+    rf"\b(?!words?\b|line\b|read(?:s|ing)?\b){SAYING.pattern}[^.!?:：\"“「\n]{{0,60}}[:：]{_SINGLE.format('after')}"
     r"|\b(?:say|says|said|saying|asks?|asked|answers?|adds?|whispers?|shouts?|calls?|cries|replies|sings?|mutters?)\b"
     rf"(?:\s+\w+ly)?,?{_SINGLE.format('beside')}",
     re.IGNORECASE,
 )
-_READABLE = re.compile(
-    r"\b(?:reads?|reading|signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)\b",
+_ON_A_SIGN = re.compile(
+    r"\b(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)(?: (?:that|which))?"
+    r"(?: (?:says?|saying))?(?: the words?)?[\s:,]*$",
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(r"\b(?:low|high) contrast\b", re.IGNORECASE)
@@ -73,10 +74,10 @@ def check_directions(text: str, seconds: float, languages: Collection[str] = ())
 
 def _check_marks(text: str) -> None:
     for found in _IN_SINGLE.finditer(text):
-        words, begun = found[found.lastgroup], re.split(r"[.!?\n]", text[: found.start()])[-1]
-        if not _READABLE.search(begun + found[0]):
+        if not _ON_A_SIGN.search(text[: found.start(found.lastgroup)]):
             raise PromptError(
-                f"what is said stands in single quotation marks, {words[:40]}; put the words into double ones"
+                f"what is said stands in single quotation marks, {found[found.lastgroup][:40]}; put the words into "
+                "double ones"
             )
 
 

@@ -100,13 +100,14 @@ _BEFORE = {
 # "does not pan left or right", "no zoom in or out": what is not to be
 _DENIED = re.compile(
     r"\b(?:no|not(?! only)|never|without|nor|\w+n['’]t)\b"
-    r"(?:(?!\b(?:but\b|(?:and|the (?:camera|view|lens|shot)) (?:\w+ly )?\w+s\b))[^.;:,!?–—])*",
+    r"(?:(?!\b(?:but\b|(?:and|the (?:camera|view|lens|shot)) (?:\w+ly )?(?:\w+s|will|should|must|can)\b"
+    r"|and (?:an?|the|with|then|slow|quick|fast|smooth|steady|gentle)\b))[^.;:,!?–—])*",
     re.IGNORECASE,
 )
 
 # "she looks up while the camera stays fixed": what somebody does is no move
 _SOMEBODY_FIRST = re.compile(
-    r"^\W*(?:then |and )?(?:he|she|they|his|her|their|both|every(?:body|one))\b[^.]*?"
+    r"(?:^|(?<=[.!?]))\W*(?:then |and )?(?:he|she|they|his|her|their|both|every(?:body|one))\b[^.]*?"
     r"(?=\b(?:the|an?) (?:\w+ )?(?:camera|lens|view|frame|shot|tripod)\b)",
     re.IGNORECASE,
 )
@@ -126,8 +127,9 @@ TERMS = (
 
 def camera_moves(text: str) -> set[tuple[str, str]]:
     """The camera moves that words ask for, as (kind, way); a fixed camera is ("static", "")."""
+    text = _SOMEBODY_FIRST.sub(" ", text)
     found = {("static", "")} if _WHOLE_MOVES["static", ""].search(text) else set()
-    text = _DENIED.sub("", _SOMEBODY_FIRST.sub("", text))
+    text = _DENIED.sub("", text)
     found |= {
         move
         for patterns in (_WHOLE_MOVES, _BEFORE)

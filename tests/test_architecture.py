@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # from the ground up; a module imports from its own package and from floors below its own
 FLOORS = (
-    ("clock", "prompt"),
+    ("clock", "cues"),
+    ("prompt",),
     ("media", "excerpt", "terms"),
     ("dialogue",),
     ("stage", "tokenizers", "character", "direction"),

@@ -40,6 +40,8 @@ def test_what_could_not_be_measured_is_told_before_the_training(tiny_pipeline_fo
     card = FENNEL.card.model_copy(update={"regression_prompts": ("The camera pans left and pans right.",)})
     with pytest.raises(ValueError, match=r"Fennel is to be shown by .*at once.*regression_prompts"):
         check_measurable(pipeline, [replace(FENNEL, card=card)])
+    with pytest.raises(ValueError, match=r"Fennel: the prompt mentions '\[Image 0\]'.*; mend it in .*fennel"):
+        check_measurable(pipeline, [prompted("[Image 0] waves.")])
     with pytest.raises(ValueError, match="Fennel has no prompts"):
         check_measurable(pipeline, [prompted("[Image 1] and [Image 2] wave.")])
     grey = Picture(torch.full((64, 64, 3), 90, dtype=torch.uint8)).save(tmp_path / "grey.png")

@@ -35,6 +35,8 @@ from horsekit.terms import TERMS, camera_moves, terms
         ("The camera does not pan left and tilt up.", set()),
         ("At no point does the camera pan left.", set()),
         ("Never let the camera zoom in.", set()),
+        ("No cuts and a slow pan left.", {("pan", "left")}),
+        ("Without cuts the camera will slowly pan left.", {("pan", "left")}),
     ],
 )
 def test_camera_moves_are_read_from_words(text, moves):
@@ -60,6 +62,9 @@ def test_terms_are_read_from_the_layers_they_belong_to():
         ("He turns to us as the camera pushes in.", ("dolly in",)),
         ("They are filmed with a handheld camera.", ("handheld",)),
         ("She pulls back the curtain.", ()),
+        ("She turns to the window as we slowly push in.", ("dolly in", "slow")),
+        ("They are filmed as a slow lift.", ("crane up", "slow")),
+        ("Filmed in a slow arc to the left.", ("orbit left", "slow")),
         (
             "Filmed in warm light from the left, low contrast.",
             ("light from the left", "warm", "low contrast"),

@@ -212,7 +212,7 @@ class Run:
     def _drawn(self, source: BatchSource, number: int) -> Batch:
         """A batch where it is used."""
         batch = source.at(number).to(self.place.device)
-        learns = self.engine.training  # else nothing is averaged, and only ZeRO 3 gathers weights
+        learns = self.engine.module.training  # else nothing is averaged, and only ZeRO 3 gathers weights
         if self.place.world > 1 and self.config.zero >= (1 if learns else 3):
             self._check_alike(batch)
         return batch

@@ -44,6 +44,12 @@ def refused(out: Path) -> list[str]:
     said = []
     config = tiny_run.configured(out, name="unlike", zero=2)
     batches = of_this_rank(config, Recipe(reference_drop=float(dist.get_rank())))
+    watched = tiny_run.configured(
+        out, name="watched", zero=2, evaluate_every=2, held_out={"kind": "stage", "path": "nowhere"}
+    )
+    assert tiny_run.run(
+        watched, held_out=of_this_rank(watched, Recipe(reference_drop=float(dist.get_rank())))
+    ).complete
     preview = tiny_run.configured(out, name="seen", zero=3, preview_every=1)
     for asked, source in ((config, batches), (preview, of_this_rank(preview))):
         try:
