@@ -32,9 +32,8 @@ _CUES = {
     r"|rests?|idles?)\b",
 }
 # who looks up or pulls back is no camera, unless it is named beside
-_SOMEBODY = re.compile(
-    r"\W*(?:then |and )?(?:he|she|they|his|her|their|both|every(?:body|one))\b", re.IGNORECASE
-)
+SOMEBODY_BEGINS = r"\W*(?:then |and )?(?:he|she|they|his|her|their|both|every(?:body|one))\b"
+_SOMEBODY = re.compile(SOMEBODY_BEGINS, re.IGNORECASE)
 _CAMERA_ITSELF = re.compile(
     r"\b(?:camera|lens|view|we|fram(?:e|ed|ing)|filmed as|shot|take|tripod|close-up|hand-?held|push[ -]in"
     r"|pull[ -](?:back|out)|zoom|dolly)\b",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from itertools import combinations, permutations
 
 from horsekit.dialogue import OPPOSITE_MANNERS, SIGNS
-from horsekit.prompt import SAYING, Prompt, PromptError, Shot, quoted, timed_lines, unquoted
+from horsekit.prompt import ON_SIGNS, SAYING, Prompt, PromptError, Shot, quoted, timed_lines, unquoted
 from horsekit.terms import OPPOSITE, camera_moves
 
 FASTEST, FASTEST_SIGNS = 40.0, 15.0  # letters and signs of CJK that the fastest voice can say in a second
@@ -31,7 +31,7 @@ _IN_SINGLE = re.compile(
     re.IGNORECASE,
 )
 _ON_A_SIGN = re.compile(
-    r"\b(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)(?: (?:that|which))?"
+    rf"\b{ON_SIGNS}(?: (?:that|which))?"
     r"(?: (?:says?|saying))?(?: the words?)?[\s:,]*$",
     re.IGNORECASE,
 )

@@ -262,8 +262,9 @@ _MARKED = re.compile(
     rf"{_QUOTE.pattern}|„(?P<german>{_WITHIN})[“”]|(?<!\d)”(?P<swedish>{_WITHIN})”|“(?P<bent>{_WITHIN})“"
     rf"|«(?P<french>{_WITHIN})»|»(?P<danish>{_WITHIN})«|『(?P<japanese>{_WITHIN})』"
 )
+ON_SIGNS = r"(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)"
 _READ = re.compile(  # words that are read, not heard
-    r"\b(?:(?:signs?|labels?|banners?|posters?|logos?|placards?|stickers?|captions?)"
+    rf"\b(?:{ON_SIGNS}"
     r"(?: (?:that|which))?(?: (?:says?|reads?|saying|reading|with))?(?: the words?)?|written|printed|painted)"
     rf"[\s:,]*(?P<quote>{_QUOTE.pattern})",
     re.IGNORECASE,

@@ -7,6 +7,7 @@ small model cannot learn all of film's vocabulary; it is told the terms beside t
 import re
 from collections.abc import Iterator
 
+from horsekit.cues import SOMEBODY_BEGINS
 from horsekit.prompt import layered
 
 # "moves in a slow arc" and "in the room" go nowhere, "zooms in a bit" does
@@ -107,7 +108,7 @@ _DENIED = re.compile(
 
 # "she looks up while the camera stays fixed": what somebody does is no move
 _SOMEBODY_FIRST = re.compile(
-    r"(?:^|(?<=[.!?]))\W*(?:then |and )?(?:he|she|they|his|her|their|both|every(?:body|one))\b[^.]*?"
+    rf"(?:^|(?<=[.!?])){SOMEBODY_BEGINS}[^.]*?"
     r"(?=\b(?:the|an?) (?:\w+ )?(?:camera|lens|view|frame|shot|tripod)\b)",
     re.IGNORECASE,
 )
