@@ -38,15 +38,11 @@ _FEATURES = Features(
 
 
 class LatentDataset:
-    """Latent samples by number. Errors: ValueError when a folder holds no complete shard.
-
-    known: whether any of them comes with pictures or voices of whom it shows.
-    """
+    """Latent samples by number. Errors: ValueError when a folder holds no complete shard."""
 
     def __init__(self, table: Dataset) -> None:
         self._table = table.with_format("numpy")
         shapes = zip(table["video_shape"], table["audio_shape"], strict=True)
-        self.known = any(map(len, table["slots"])) or any(map(len, table["voice_slots"]))
         self.buckets = [(*video[:3], audio[0] if audio else 0) for video, audio in shapes]
 
     @classmethod
@@ -70,6 +66,11 @@ class LatentDataset:
                     f"{path} was written by another version of horsekit; delete it and build it again"
                 )
         return cls(concatenate_datasets(tables))
+
+    @property
+    def known(self) -> bool:
+        """Whether any of them comes with pictures or voices of whom it shows."""
+        return any(len(slots) for kind in ("slots", "voice_slots") for slots in self._table[kind])
 
     def __len__(self) -> int:
         return len(self._table)

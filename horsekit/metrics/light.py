@@ -24,8 +24,8 @@ ROUNDS = 6
 APART = 3  # frames between those that are looked at
 WORST = 0.5  # relative error above which no light explains the picture: noise and strangers have 0.6 and more
 LEAST_KEY = 0.3  # of the fill
-# of linear RGB: keys of all colours are equally bright by it (ITU-R BT.709)
-LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
+# linear sRGB by rows to X, Y, Z by columns; by Y keys of all colours are equally bright
+TO_XYZ = torch.tensor([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]])
 _OUTLIER = 2.0  # times the median error: where a pixel begins to count for less
 _MOST = 0.6  # the relative error that a pixel counts for at most
 _DARK = 0.05
@@ -82,7 +82,7 @@ def light_of(clip: Clip, character: Character, motion: CameraMotion) -> LightRea
     return LightReading(
         best,
         _refined(cost, best),
-        math.log2(((key @ LUMINANCE + fill) / fill.clamp(min=1e-3)).item()),
+        math.log2(((key @ TO_XYZ[:, 1] + fill) / fill.clamp(min=1e-3)).item()),
         tuple((key / key.mean().clamp(min=1e-6)).tolist()),
         cost[best].item(),
     )
@@ -180,11 +180,6 @@ def _refined(cost: Tensor, best: int) -> float:
 
 def _chromaticity(colour: Tensor) -> Tensor:
     """CIE 1976 u′v′ [2] of linear sRGB [3]."""
-    x, y, z = (
-        colour.double()
-        @ torch.tensor(
-            [[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]]
-        ).double()
-    )
+    x, y, z = colour.double() @ TO_XYZ.double()
     whole = (x + 15 * y + 3 * z).clamp(min=1e-9)
     return torch.stack([4 * x / whole, 9 * y / whole])

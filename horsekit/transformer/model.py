@@ -96,14 +96,14 @@ class Adapter(nn.Module):
 class UnifiedTransformer(nn.Module):
     """Predicts the velocity of every video and audio token of a batch, or what config.predicts says instead.
 
-    dtype: of the layers' linear maps, and so of the products in them, by default the config's: bfloat16 is the
-    published precision (all else stays float32), float32 is for small models and for a CPU. attention_backend: "sdpa",
-    "dense" or, on CUDA, "flex"; gradient_checkpointing: recompute layers in the backward pass.
+    config.params_dtype is that of the layers' linear maps, and so of the products in them: bfloat16 is the published
+    precision (all else stays float32), float32 is for small models and for a CPU. attention_backend: "sdpa", "dense"
+    or, on CUDA, "flex"; gradient_checkpointing: recompute layers in the backward pass.
     """
 
-    def __init__(self, config: TransformerConfig, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        dtype = dtype or getattr(torch, config.params_dtype)
+        dtype = getattr(torch, config.params_dtype)
         self.config = config
         self.attention_backend = "sdpa"
         self.gradient_checkpointing = False

@@ -69,6 +69,14 @@ def test_finetuning_ships_a_model_that_a_lora_can_build_on(script, tmp_path, tin
     assert (tmp_path / "lora" / "weights" / "adapter.safetensors").is_file()
 
 
+def test_a_lora_of_references_is_refused_where_nobody_is_known_by_any(
+    script, tmp_path, tiny_pipeline_folder, clips
+):
+    data = {"kind": "folder", "path": str(clips), "size": 32, "seconds": 0.32}
+    with pytest.raises(ValueError, match=r"nothing would be learnt; add data\.references .* lora\.scope=all"):
+        script.run(config(tmp_path, tiny_pipeline_folder, clips, "lora", data=data))
+
+
 def test_one_run_learns_several_characters(script, tmp_path, tiny_pipeline_folder, clips):
     two = [str(ROOT / "data" / "characters" / name) for name in ("fennel", "rusty")]
     data = {"kind": "characters", "characters": two, "size": 32}

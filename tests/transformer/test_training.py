@@ -1,6 +1,7 @@
 """What training asks of the transformer: gradients by every path, in every precision, also compiled."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_a_layout_made_while_sampling_serves_training(small: Callable, draw: Cal
 
 def test_bfloat16_maps_leave_the_rest_in_float32_and_learn(small: Callable, draw: Callable) -> None:
     torch.manual_seed(0)
-    model = UnifiedTransformer(small().config, torch.bfloat16)
+    model = UnifiedTransformer(replace(small().config, params_dtype="bfloat16"))
     halves = {name for name, p in model.named_parameters() if p.dtype == torch.bfloat16}
     assert halves == {n for n, p in model.named_parameters() if n.startswith("block.") and p.ndim == 2}
     torch.nn.init.normal_(model.final_linear_video.weight)
